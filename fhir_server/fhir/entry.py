@@ -1,0 +1,68 @@
+"""Entries: the only currency between rooms.  https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request
+
+HTTP is a batch of one: the door makes one `EntryRequest`, a batch or transaction makes many, and nothing below the door
+knows which it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from urllib.parse import parse_qsl
+
+from fhir_server.fhir.resource import Resource
+from fhir_server.fhir.version import Version
+
+
+@dataclass(frozen=True)
+class EntryRequest:
+    """What is asked; `url` is relative to the FHIR base, without a leading slash (`Patient/1?_summary=true`)."""
+
+    method: str
+    url: str
+    resource: Resource | None = None
+    full_url: str | None = None
+    if_match: str | None = None
+    if_none_match: str | None = None
+    if_modified_since: datetime | None = None
+    if_none_exist: str | None = None
+    prefer: frozenset[str] = frozenset()
+    """Preferences as sent, lower-case: `return=minimal`, `handling=lenient`, `respond-async`. RFC 7240"""
+
+    @cached_property
+    def path(self) -> str:
+        return self.url.partition("?")[0].strip("/")
+
+    @cached_property
+    def query(self) -> tuple[tuple[str, str], ...]:
+        """Query parameters in order, decoded once; repeats kept."""
+        return tuple(parse_qsl(self.url.partition("?")[2], keep_blank_values=True))
+
+
+@dataclass(frozen=True, slots=True)
+class EntryResponse:
+    """What is answered; `body` is the JSON of a representation, a Bundle or an OperationOutcome, or nothing."""
+
+    status: int
+    body: bytes | None = None
+    etag: str | None = None
+    last_modified: datetime | None = None
+    location: str | None = None
+    """Relative to the FHIR base: `Patient/1/_history/2`."""
+    headers: tuple[tuple[str, str], ...] = field(default=())
+    resource_type: str | None = None
+    resource_id: str | None = None
+
+    @classmethod
+    def of(cls, status: int, version: Version, *, location: bool = False) -> EntryResponse:
+        """The answer that carries a version; with its location where it was just written."""
+        return cls(
+            status,
+            version.body or None,
+            version.etag,
+            version.last_updated,
+            version.location if location else None,
+            resource_type=version.resource_type,
+            resource_id=version.resource_id,
+        )

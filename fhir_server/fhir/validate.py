@@ -1,0 +1,40 @@
+"""Whether a resource is one: the fast check, and every fault where it is not.  https://hl7.org/fhir/R4/validation.html"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from fhir_server.fhir.outcome import FhirError, Issue
+from fhir_server.fhir.resource import Resource
+from fhir_server.fhir.types import is_sound
+from fhir_server.fhir.walk import BAD_REQUEST, UNPROCESSABLE, Fault, resource_faults
+
+MAX_ISSUES = 100
+MORE = Issue("informational", f"There are more faults; these are the first {MAX_ISSUES}.", severity="information")
+
+
+def check(resource: Resource) -> None:
+    """FhirError with every fault where the resource breaks the rules of R4.
+
+    400 where its structure is broken, 422 where only invariants, bindings or the targets of references are.
+    """
+    if is_sound(resource):
+        return
+    found = _faults(resource)
+    if found:
+        is_broken = any(status == BAD_REQUEST for _, status in found)
+        raise FhirError(_issues(found), status=BAD_REQUEST if is_broken else UNPROCESSABLE)
+
+
+def faults(resource: Resource) -> list[Issue]:
+    """Every fault of the resource with its place; none where it is fine."""
+    return _issues(_faults(resource))
+
+
+def _faults(resource: Resource) -> list[Fault]:
+    return list(islice(resource_faults(resource), MAX_ISSUES + 1))
+
+
+def _issues(found: list[Fault]) -> list[Issue]:
+    issues = [issue for issue, _ in found[:MAX_ISSUES]]
+    return [*issues, MORE] if len(found) > MAX_ISSUES else issues

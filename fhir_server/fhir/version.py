@@ -1,0 +1,39 @@
+"""A stored version of a resource: the envelope that keeps what the server knows apart from what the client sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from fhir_server.fhir import json
+from fhir_server.fhir.resource import Resource, etag
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """`body` is the exact JSON that is served, empty for a deletion; `last_updated` is UTC with milliseconds."""
+
+    tenant: str
+    resource_type: str
+    resource_id: str
+    version_id: int
+    last_updated: datetime
+    method: str
+    body: bytes
+
+    @property
+    def deleted(self) -> bool:
+        return self.method == "DELETE"
+
+    @property
+    def etag(self) -> str:
+        return etag(self.version_id)
+
+    @property
+    def location(self) -> str:
+        return f"{self.resource_type}/{self.resource_id}/_history/{self.version_id}"
+
+    def resource(self) -> Resource:
+        """The resource, parsed anew at each call: the read path serves `body` and never needs it."""
+        resource: Resource = json.trusted(self.body)
+        return resource
