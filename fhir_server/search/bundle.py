@@ -1,0 +1,58 @@
+"""The searchset Bundle, written by joining the stored bytes of its resources.  https://hl7.org/fhir/R4/bundle.html#searchset"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from fhir_server.fhir import json
+from fhir_server.fhir.outcome import Issue, outcome
+from fhir_server.fhir.version import Version
+from fhir_server.search.query import Query
+from fhir_server.search.summary import shaped
+
+MATCH = b',"search":{"mode":"match"}}'
+OUTCOME = b',"search":{"mode":"outcome"}}'
+
+
+def searchset(
+    query: Query,
+    versions: Iterable[Version],
+    *,
+    base: str,
+    self_link: str,
+    next_link: str | None = None,
+    total: int | None = None,
+    issues: Sequence[Issue] = (),
+) -> bytes:
+    """A page of matches, shaped as the query asks; what it ignored is named in an outcome entry."""
+    start = b'{"fullUrl":"' + json.encode(f"{base.rstrip('/')}/")[1:-1]
+    entries = [_entry(start, version, query) for version in versions]
+    named = (*query.ignored, *issues)
+    if named:
+        entries.append(b'{"resource":' + json.encode(outcome(named)) + OUTCOME)
+    return b"".join(
+        (
+            b'{"resourceType":"Bundle","type":"searchset"',
+            b"" if total is None else b',"total":%d' % total,
+            b',"link":' + json.encode(_links(self_link, next_link)),
+            b',"entry":[' + b",".join(entries) + b"]" if entries else b"",
+            b"}",
+        )
+    )
+
+
+def _entry(start: bytes, version: Version, query: Query) -> bytes:
+    """Types and ids need no escaping in JSON."""
+    body = shaped(version.body, query) if query.shaped else version.body
+    return b'%b%b/%b","resource":%b%b' % (
+        start,
+        version.resource_type.encode(),
+        version.resource_id.encode(),
+        body,
+        MATCH,
+    )
+
+
+def _links(self_link: str, next_link: str | None) -> list[dict[str, str]]:
+    links = [{"relation": "self", "url": self_link}]
+    return [*links, {"relation": "next", "url": next_link}] if next_link else links

@@ -1,0 +1,74 @@
+"""The search index of a resource: the arrays that its document is found by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from fhir_server.fhir import definitions
+from fhir_server.fhir.resource import Resource
+from fhir_server.search.clinical_dates import CLINICAL_DATES
+from fhir_server.search.extraction import extractor
+from fhir_server.search.term import wide
+from fhir_server.search.types import date
+
+COMPARTMENTS = ("Patient",)
+"""The compartments that documents are marked with; others can be answered from their reference parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Entries as the modules of `search.types` describe them; `date` is where the main date of the type starts."""
+
+    tokens: list[str]
+    strings: list[str]
+    dates: list[dict[str, Any]]
+    numbers: list[dict[str, Any]]
+    compartments: list[str]
+    date: datetime | None
+
+    def as_document(self) -> dict[str, Any]:
+        return {
+            "tok": self.tokens,
+            "str": self.strings,
+            "dat": self.dates,
+            "num": self.numbers,
+            "cmp": self.compartments,
+            "d": self.date,
+        }
+
+
+def index(resource: Resource, base: str = "") -> Index:
+    """The index of a resource; references to `base`, the server's own URL, are indexed as the local ones they are."""
+    resource_type = resource["resourceType"]
+    rows = extractor(resource_type)(resource, f"={base.rstrip('/')}/" if base else "")
+    code = CLINICAL_DATES.get(resource_type, "")
+    main = [row for row in rows.dates if row["p"] in (code, wide(code))]
+    marks = [date.long_mark(code)] if any(row["p"] == wide(code) for row in main) else []
+    tokens = list(dict.fromkeys([*rows.tokens, *marks]))
+    return Index(
+        tokens=tokens,
+        strings=list(dict.fromkeys(rows.strings)),
+        dates=rows.dates,
+        numbers=rows.numbers,
+        compartments=_compartments(resource_type, resource.get("id"), tokens),
+        date=min((row["s"] for row in main), default=None),
+    )
+
+
+def _compartments(resource_type: str, resource_id: str | None, tokens: list[str]) -> list[str]:
+    """https://hl7.org/fhir/R4/compartmentdefinition.html"""
+    found = [f"{resource_type}/{resource_id}"] if resource_type in COMPARTMENTS and resource_id else []
+    prefixes = _compartment_prefixes(resource_type)
+    if prefixes:
+        found += [each.partition("=")[2] for each in tokens if each.startswith(prefixes) and "/_history/" not in each]
+    return list(dict.fromkeys(found))
+
+
+@cache
+def _compartment_prefixes(resource_type: str) -> tuple[str, ...]:
+    return tuple(
+        f"{code}={name}/" for name in COMPARTMENTS for code in definitions.compartment(name).get(resource_type, ())
+    )

@@ -1,0 +1,111 @@
+"""Which search parameters work, by resource type; what is known and not supported, by name.
+
+https://hl7.org/fhir/R4/searchparameter-registry.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+from fhir_server.fhir import definitions
+from fhir_server.fhir.definitions import SearchParameter
+from fhir_server.search.parameter import Parameter
+from fhir_server.search.routes import Route, routes
+from fhir_server.search.term import Asked, Term
+from fhir_server.search.types import date, identity, number, phonetic, quantity, reference, string, token, uri
+
+Condition = Callable[[Parameter, Sequence[str], Asked], Term]
+
+INDEX: dict[str, Mapping[str, Callable[[Any], list[Any]]]] = {
+    "string": string.INDEX,
+    "phonetic": phonetic.INDEX,
+    "token": token.INDEX,
+    "reference": reference.INDEX,
+    "date": date.INDEX,
+    "number": number.INDEX,
+    "quantity": quantity.INDEX,
+    "uri": uri.INDEX,
+}
+"""By kind of parameter and FHIR type: the entries of a value."""
+
+MODIFIERS: dict[str, Mapping[str, Condition]] = {
+    "string": string.MODIFIERS,
+    "phonetic": phonetic.MODIFIERS,
+    "token": token.MODIFIERS,
+    "reference": reference.MODIFIERS,
+    "date": date.MODIFIERS,
+    "number": number.MODIFIERS,
+    "quantity": quantity.MODIFIERS,
+    "uri": uri.MODIFIERS,
+    "_id": identity.MODIFIERS,
+    "_lastUpdated": {"": date.stamped},
+}
+"""By kind of parameter and modifier: the condition that values make."""
+
+FIELDS: dict[str, str] = {
+    "string": "str",
+    "phonetic": "str",
+    "token": "tok",
+    "reference": "tok",
+    "uri": "tok",
+    "date": "dat",
+    "number": "num",
+    "quantity": "num",
+}
+"""By kind of parameter: the index array that holds its entries."""
+
+NOT_SUPPORTED: dict[str, str] = {
+    "_contained": "Contained resources are not searched",
+    "_containedType": "Contained resources are not searched",
+    "_content": "Search in the whole content is not supported",
+    "_filter": "Filter expressions are not supported",
+    "_has": "Reverse chaining is not supported",
+    "_include": "Including referenced resources is not supported",
+    "_list": "Search within a List is not supported",
+    "_query": "There are no named queries",
+    "_revinclude": "Including referring resources is not supported",
+    "_score": "Results have no score",
+    "_text": "Search in the narrative is not supported",
+}
+"""Parameters of the specification that this server refuses, and why."""
+
+
+@cache
+def parameters(resource_type: str) -> Mapping[str, Parameter]:
+    """The parameters that work on a type, by code."""
+    found = (_compiled(resource_type, each) for each in definitions.search_parameters(resource_type).values())
+    return MappingProxyType({each.code: each for each in found if each})
+
+
+def _compiled(resource_type: str, definition: SearchParameter) -> Parameter | None:
+    """Nothing where the search type, or every FHIR type that the expression leads to, cannot be indexed."""
+    kind = definition.code if definition.code in MODIFIERS else definition.type
+    able = INDEX.get(kind, INDEX.get(definition.type))
+    if able is None:
+        return None
+    kept = tuple(each for each in routes(resource_type, definition) if each.truth or each.type in able)
+    types = frozenset("boolean" if each.truth else each.type for each in kept)
+    return Parameter(definition.code, kind, definition.url, kept, types, _targets(kept, definition)) if kept else None
+
+
+def _targets(found: Sequence[Route], definition: SearchParameter) -> tuple[str, ...]:
+    """What the elements of this type may refer to, which is often less than the parameter may over all its types."""
+    every = definitions.resource_types()
+    listed = [route.targets for route in found if route.type == "Reference"]
+    narrow = every if not all(listed) else every & {each for targets in listed for each in targets}
+    allowed = narrow & set(definition.targets) if definition.targets else narrow
+    return tuple(sorted(allowed or narrow))
+
+
+def supported(resource_type: str) -> Mapping[str, SearchParameter]:
+    """The definitions of the parameters that work on a type, as a CapabilityStatement lists them."""
+    defined = definitions.search_parameters(resource_type)
+    return {code: defined[code] for code in sorted(parameters(resource_type))}
+
+
+def modifiers(parameter: Parameter) -> tuple[str, ...]:
+    """The modifiers that a parameter understands, `missing` and those of its kind."""
+    return ("missing", *(name for name in MODIFIERS[parameter.kind] if name))

@@ -1,0 +1,94 @@
+"""What one search parameter asks of a document, ready to be joined with others.
+
+A filter is a plain MongoDB filter over the index arrays of a document; `match.matches` answers the same in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+Filter = dict[str, Any]
+
+NOTHING: Filter = {"id": {"$in": []}}
+"""Matches no document."""
+
+LAST = "\U0010ffff"
+"""Sorts after every character that an index entry may go on with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A condition, and what makes it fit to enter an index with.
+
+    `points` are the exact `tok` entries of which any matches, `span` is the `str` range [low, high) that matches.
+    """
+
+    filter: Filter
+    points: tuple[str, ...] = ()
+    span: tuple[str, str] | None = None
+    ids: tuple[str, ...] | None = None
+    before: datetime | None = None
+    """Every match has a value that starts before this."""
+    since: datetime | None = None
+    """Every match has a value that starts at or after this."""
+    reaches: datetime | None = None
+    """Every match has a value that starts at or after this or is long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the values of a parameter are read against: the server's own base URL and the moment of the request."""
+
+    base: str
+    now: datetime
+
+
+def any_of(filters: Sequence[Filter]) -> Filter:
+    """Filters joined by OR."""
+    return filters[0] if len(filters) == 1 else {"$or": list(filters)}
+
+
+def all_of(filters: Sequence[Filter]) -> Filter:
+    """Filters joined by AND, flat where no two speak of the same field."""
+    keys = [key for each in filters for key in each]
+    if len(keys) == len(set(keys)):
+        return {key: value for each in filters for key, value in each.items()}
+    return {"$and": [each for each in filters if each]}
+
+
+def none_of(wanted: Filter) -> Filter:
+    """The opposite of a filter."""
+    return {"$nor": [wanted]}
+
+
+def wide(code: str) -> str:
+    """The name under which a parameter's wide rows are kept: ranges of numbers, and times of more than a day.
+
+    Where a row ends is not what the indexes are sorted by. Narrow rows end close to where they begin, so a condition on
+    their end bounds their beginning; the wide ones are few and are looked through.
+    """
+    return f"{code}~"
+
+
+def entry_range(field: str, low: str, high: str) -> Filter:
+    """Documents with an entry in [low, high)."""
+    return {field: {"$elemMatch": {"$gte": low, "$lt": high}}}
+
+
+def present(field: str, code: str) -> Filter:
+    """Documents with any entry of a parameter: `code:…` and `code=…` are all that lie in this range."""
+    return entry_range(field, f"{code}:", f"{code}>")
+
+
+def present_row(field: str, code: str) -> Filter:
+    """Documents with any row of a parameter in `dat` or `num`."""
+    return row(field, [code, wide(code)], {})
+
+
+def row(field: str, names: Sequence[str], wanted: Filter) -> Filter:
+    """Documents with a row under one of the names that is as wanted."""
+    name = names[0] if len(names) == 1 else {"$in": list(names)}
+    return {field: {"$elemMatch": {"p": name, **wanted}}}

@@ -1,0 +1,215 @@
+"""Whatever is written by `index` is found by the filter of the same module, and by nothing it should not be."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhir_server.search.index import index
+from fhir_server.search.match import matches
+from fhir_server.search.parse import parse
+from fhir_server.search.plan import plan
+from fhir_server.search.types.string import folded
+from fhir_server.search.values import PREFIXES
+from tests.search import naive
+from tests.search.queries import escaped
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+
+texts = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=30).filter(
+    lambda text: text.strip()
+)
+words = texts.filter(lambda text: bool(folded(text)))
+codes = st.text(st.characters(codec="ascii", exclude_categories=("Cc", "Zs")), min_size=1, max_size=12)
+systems = st.none() | st.sampled_from(["http://a", "http://a|b", "urn:oid:1.2"])
+prefixes = st.sampled_from(PREFIXES)
+
+
+def found(resource: dict[str, Any], *query: tuple[str, str]) -> bool:
+    asked = parse((resource["resourceType"],), query, lenient=False, base="", now=NOW)
+    document = {"rt": resource["resourceType"], "id": resource.get("id"), "lu": NOW, **index(resource).as_document()}
+    planned = plan(asked)
+    parts = [planned.filter]
+    while planned.then:
+        planned = planned.then
+        parts.append(planned.filter)
+    by_phase = [matches(document, part) for part in parts]
+    assert by_phase.count(True) == matches(document, plan(asked).criteria), "phases divide what matches"
+    return any(by_phase)
+
+
+def patient(**elements: Any) -> dict[str, Any]:
+    return {"resourceType": "Patient", "id": "p", **elements}
+
+
+def observation(**elements: Any) -> dict[str, Any]:
+    return {"resourceType": "Observation", "id": "o", **elements}
+
+
+@given(words, st.integers(1, 30))
+def test_a_string_is_found_by_its_start_any_part_and_itself(text: str, length: int) -> None:
+    resource = patient(name=[{"family": text}])
+    start = folded(text)[:length]
+    if start.strip():
+        assert found(resource, ("family", escaped(start)))
+    assert (
+        found(resource, ("family:contains", escaped(folded(text)[-length:] or "x")))
+        or not folded(text)[-length:].strip()
+    )
+    assert found(resource, ("family:exact", escaped(text)))
+
+
+@given(words, words)
+def test_exact_means_exactly(one: str, other: str) -> None:
+    assert found(patient(name=[{"family": one}]), ("family:exact", escaped(other))) == (one == other)
+
+
+@given(words)
+def test_folding_twice_changes_nothing(text: str) -> None:
+    assert folded(folded(text)) == folded(text)
+
+
+@given(systems, codes, systems, codes)
+def test_a_token_is_found_by_system_and_code(
+    system: str | None, code: str, other_system: str | None, other: str
+) -> None:
+    coding = {"code": code, **({"system": system} if system else {})}
+    resource = observation(code={"coding": [coding]})
+    pair = f"{escaped(system or '')}|{escaped(code)}"
+    assert found(resource, ("code", escaped(code)))
+    assert found(resource, ("code", pair))
+    assert not found(resource, ("code:not", pair))
+    asked = f"{escaped(other_system or '')}|{escaped(other)}"
+    assert found(resource, ("code", asked)) == ((system, code) == (other_system, other))
+
+
+@given(codes, codes, codes)
+def test_a_typed_identifier_is_found_by_its_type(system: str, kind: str, value: str) -> None:
+    resource = patient(identifier=[{"type": {"coding": [{"system": system, "code": kind}]}, "value": value}])
+    assert found(resource, ("identifier:of-type", "|".join(map(escaped, (system, kind, value)))))
+
+
+@given(st.from_regex(r"\A[A-Za-z0-9\-.]{1,64}\Z"), st.none() | st.integers(1, 9))
+def test_a_reference_is_found_in_every_form(resource_id: str, version: int | None) -> None:
+    text = f"Patient/{resource_id}" + (f"/_history/{version}" if version else "")
+    resource = observation(subject={"reference": text})
+    for query in [("subject", text), ("subject", f"Patient/{resource_id}"), ("subject", resource_id)]:
+        assert found(resource, query)
+    assert found(resource, ("subject:Patient", resource_id))
+    assert found(resource, ("patient", resource_id))
+    assert not found(resource, ("subject", f"Group/{resource_id}"))
+
+
+zones = st.sampled_from(["Z", "+05:30", "-11:00", "+14:00"])
+
+
+@st.composite
+def dates(draw: st.DrawFn) -> str:
+    day = draw(st.datetimes(datetime(2019, 12, 30), datetime(2020, 3, 2)))
+    written = day.replace(microsecond=0).isoformat()
+    return draw(st.sampled_from([written[:4], written[:7], written[:10], written + draw(zones), f"{written}.5Z"]))
+
+
+@st.composite
+def effective(draw: st.DrawFn) -> dict[str, Any]:
+    one, other = sorted([draw(dates()), draw(dates())], key=lambda text: naive._bounds(text)[0])
+    return draw(
+        st.sampled_from(
+            [
+                {"effectiveDateTime": one},
+                {"effectivePeriod": {"start": one, "end": other}},
+                {"effectivePeriod": {"start": one}},
+                {"effectivePeriod": {"end": other}},
+                {"effectiveTiming": {"event": [one, other]}},
+            ]
+        )
+    )
+
+
+@given(effective(), prefixes, dates())
+def test_every_prefix_on_dates_is_as_defined(value: dict[str, Any], prefix: str, asked: str) -> None:
+    query = ("date", prefix + asked)
+    resource = observation(**value)
+    assert found(resource, query) == naive.finds(resource, [query], "", NOW)
+
+
+@given(effective(), prefixes, dates(), prefixes, dates())
+def test_two_conditions_on_a_date_are_both_met(
+    value: dict[str, Any], prefix: str, one: str, other_prefix: str, other: str
+) -> None:
+    query = [("date", prefix + one), ("date", other_prefix + other)]
+    resource = observation(**value)
+    assert found(resource, *query) == naive.finds(resource, query, "", NOW)
+
+
+numbers = st.decimals(-1000, 1000, places=2) | st.integers(-1000, 1000).map(Decimal)
+
+
+@given(numbers, prefixes, numbers, st.sampled_from([None, "<", "<=", ">", ">="]))
+def test_every_prefix_on_quantities_is_as_defined(
+    value: Decimal, prefix: str, asked: Decimal, comparator: str | None
+) -> None:
+    quantity = {"value": value, "unit": "mg", **({"comparator": comparator} if comparator else {})}
+    query = ("value-quantity", f"{prefix}{asked}||mg")
+    resource = observation(valueQuantity=quantity)
+    assert found(resource, query) == naive.finds(resource, [query], "", NOW)
+
+
+@given(numbers, numbers, prefixes, numbers)
+def test_every_prefix_on_ranges_is_as_defined(one: Decimal, other: Decimal, prefix: str, asked: Decimal) -> None:
+    low, high = sorted((one, other))
+    resource = {
+        "resourceType": "RiskAssessment",
+        "prediction": [{"probabilityRange": {"low": {"value": low}, "high": {"value": high}}}],
+    }
+    query = ("probability", f"{prefix}{asked}")
+    assert found(resource, query) == naive.finds(resource, [query], "", NOW)
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12, places=3))
+def test_a_number_equals_itself(value: Decimal) -> None:
+    assert found(observation(valueQuantity={"value": value}), ("value-quantity", str(value)))
+
+
+@given(st.from_regex(r"\Ahttp://[a-z]{1,8}(/[a-zA-Z0-9]{1,5}){0,4}/?\Z"), st.integers(1, 6))
+def test_a_uri_is_below_its_ancestors_and_above_its_descendants(uri: str, depth: int) -> None:
+    resource = {"resourceType": "ValueSet", "url": uri}
+    ancestor = "/".join(uri.rstrip("/").split("/")[: 2 + depth])
+    assert found(resource, ("url", uri))
+    assert found(resource, ("url:below", ancestor))
+    assert found(resource, ("url:above", f"{uri.rstrip('/')}/more"))
+
+
+@given(st.datetimes(datetime(2024, 5, 31), datetime(2024, 6, 2)), prefixes)
+def test_the_last_update_is_a_moment(moment: datetime, prefix: str) -> None:
+    asked = moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=UTC)
+    if prefix == "ap":
+        return
+    low, high, stamp = asked, asked + timedelta(milliseconds=1), NOW
+    expected = {
+        "eq": low <= stamp < high,
+        "ne": not low <= stamp < high,
+        "gt": stamp >= high,
+        "sa": stamp >= high,
+        "lt": stamp < low,
+        "eb": stamp < low,
+        "ge": stamp >= low,
+        "le": stamp < high,
+    }
+    text = asked.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert found(patient(), ("_lastUpdated", f"{prefix}{text}")) == expected[prefix]
+
+
+@pytest.mark.parametrize("kind", ["Patient", "Observation"])
+@given(st.lists(st.tuples(st.sampled_from(["_tag", "_security", "_profile"]), words), max_size=4))
+def test_the_self_link_says_what_was_applied(kind: str, pairs: list[tuple[str, str]]) -> None:
+    query = parse((kind,), [(name, escaped(value)) for name, value in pairs], lenient=False, base="")
+    again = parse((kind,), parse_qsl(query.self_link()), lenient=False, base="")
+    assert again.self_link() == query.self_link()
+    assert plan(again).criteria == plan(query).criteria
