@@ -1,0 +1,155 @@
+"""Many resources at once, each on its own: what loading and mapping write with.  https://hl7.org/fhir/R4/http.html#update"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from pymongo import ReplaceOne, UpdateOne
+from pymongo.errors import BulkWriteError
+
+from fhir_server.access.right import Right
+from fhir_server.fhir.outcome import FhirError, conflict, forbidden
+from fhir_server.fhir.resource import Resource
+from fhir_server.fhir.version import Version
+from fhir_server.store.database import Database
+from fhir_server.store.errors import BUSY, DUPLICATE, mongo_errors
+from fhir_server.store.ids import NewId
+from fhir_server.store.layout import SUPERSEDED, Document, key
+from fhir_server.store.tenants import Tenant
+from fhir_server.store.versions import Write, stored, superseded, unchanged, version_of
+from fhir_server.store.where import Where, same, still
+
+BATCH = 500
+ATTEMPTS = 4
+"""Another writer may be faster with some of a batch: these are compared and written again."""
+
+Change = tuple[Document, Document]
+"""A document and the one that takes its place."""
+
+
+class Put(NamedTuple):
+    """What became of one resource."""
+
+    version: Version
+    created: bool
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Putting:
+    """Puts in batches; the order of resources with the same id is kept."""
+
+    database: Database
+    tenant: Tenant
+    where: Where
+    clock: Callable[[], datetime]
+    new_id: NewId
+
+    async def put(self, resources: Sequence[Resource]) -> list[Put]:
+        named = [resource if "id" in resource else {**resource, "id": self.new_id()} for resource in resources]
+        done: list[Put] = []
+        for batch in _batches(named):
+            done += await self._batch(batch)
+        return done
+
+    async def _batch(self, batch: list[Resource]) -> list[Put]:
+        """What an earlier attempt stored looks unchanged in the next one, but is what this call did."""
+        tried: dict[Version, Write] = {}
+        for _ in range(ATTEMPTS):
+            states = await self._states(batch)
+            puts = [await self._put(resource, states) for resource in batch]
+            writes = [each for each in puts if isinstance(each, Write)]
+            tried |= {write.version: write for write in writes}
+            if await self._stored(writes):
+                return [_done(tried.get(each, each) if isinstance(each, Version) else each) for each in puts]
+        raise conflict(BUSY)
+
+    async def _states(self, batch: list[Resource]) -> Mapping[str, Document]:
+        keys = [(resource["resourceType"], resource["id"]) for resource in batch]
+        found = self.where.instances(keys, Right.UPDATE)
+        with mongo_errors:
+            documents = await self.database.plain.find(found, SUPERSEDED, batch_size=len(keys)).to_list()
+        return {document["_id"]: document for document in documents}
+
+    async def _put(self, resource: Resource, states: Mapping[str, Document]) -> Write | Version:
+        """A write, or the version that says the same already."""
+        resource_type, resource_id = resource["resourceType"], resource["id"]
+        previous = states.get(key(self.tenant.name, resource_type, resource_id))
+        if previous is not None:
+            body = await self.database.bodies.body(previous)
+            if unchanged(resource, previous, body):
+                return version_of(self.tenant.name, previous, body)
+        write = stored(self.tenant, resource, resource_id, "PUT", self.clock(), previous)
+        allowed = self.where.allowed(resource_type, Right.UPDATE)
+        if write.index and not allowed.permits(resource_type, resource_id, write.index):
+            raise forbidden(f"This access token gives no right to write {resource_type}/{resource_id}.")
+        return write
+
+    async def _stored(self, writes: list[Write]) -> bool:
+        """False where another writer was faster; then what is stored is compared again."""
+        with mongo_errors:
+            pairs = [(write.previous, await self.database.bodies.moved_out(write.document)) for write in writes]
+        moved_out = [document for _, document in pairs if "file" in document]
+        try:
+            done = await self._written(pairs)
+        except FhirError as problem:
+            if problem.status < 500:  # Otherwise nobody knows what was stored.
+                await self._discard(moved_out)
+            raise
+        if not done:
+            await self._discard(moved_out)
+        return done
+
+    async def _discard(self, moved_out: list[Document]) -> None:
+        """Of the bodies that were moved out, those of versions that were not stored."""
+        with mongo_errors:
+            await self.database.bodies.discard(moved_out)
+
+    async def _written(self, pairs: Sequence[tuple[Document | None, Document]]) -> bool:
+        with mongo_errors:
+            replaced = await self._replaced([(old, new) for old, new in pairs if old is not None])
+            inserted = await self._inserted([new for old, new in pairs if old is None])
+        return replaced and inserted
+
+    async def _inserted(self, documents: list[Document]) -> bool:
+        if not documents:
+            return True
+        try:
+            await self.database.resources.insert_many(documents, ordered=False)
+        except BulkWriteError as problem:
+            if any(refused["code"] != DUPLICATE for refused in problem.details["writeErrors"]):
+                raise
+            return False
+        return True
+
+    async def _replaced(self, changes: list[Change]) -> bool:
+        if not changes:
+            return True
+        copies = [superseded(old) for old, _ in changes]
+        kept = [UpdateOne(same(copy), {"$setOnInsert": copy}, upsert=True) for copy in copies]
+        await self.database.history.bulk_write(kept, ordered=False)
+        successors = [ReplaceOne(still(old), new) for old, new in changes]
+        result = await self.database.resources.bulk_write(successors, ordered=False)
+        return result.matched_count == len(changes)
+
+
+def _done(what: Write | Version) -> Put:
+    if isinstance(what, Version):
+        return Put(what, created=False, changed=False)
+    return Put(what.version, created=what.previous is None or what.previous["del"], changed=True)
+
+
+def _batches(resources: list[Resource]) -> Iterator[list[Resource]]:
+    """Up to `BATCH` at a time; an id that comes again starts a new batch."""
+    batch: dict[tuple[str, str], Resource] = {}
+    for resource in resources:
+        name = (resource["resourceType"], resource["id"])
+        if name in batch or len(batch) == BATCH:
+            yield list(batch.values())
+            batch = {}
+        batch[name] = resource
+    if batch:
+        yield list(batch.values())

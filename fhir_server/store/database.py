@@ -1,0 +1,74 @@
+"""One database of MongoDB as this room uses it: its collections, its large bodies, and sessions for transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import AsyncMongoClient, ReadPreference
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from fhir_server.store.bodies import Bodies, InGridFs
+from fhir_server.store.codec import OPTIONS, PLAIN
+from fhir_server.store.layout import CLAIMS, HISTORY, MAPPINGS, MIGRATIONS, RESOURCES, SNAPSHOTS, Document
+
+Client = AsyncMongoClient[Document]
+Collection = AsyncCollection[Document]
+Session = AsyncClientSession
+
+DURABLE = WriteConcern("majority", j=True)
+"""Acknowledged is kept: on a majority of members, in their journals."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Database:
+    """Collections of one database; a tenant's own database looks like the common one."""
+
+    name: str
+    resources: Collection
+    plain: Collection
+    """The resources again, read without decoding decimals: those of an index are only passed on."""
+    history: Collection
+    claims: Collection
+    mappings: Collection
+    snapshots: Collection
+    migrations: Collection
+    bodies: Bodies
+    session: Callable[[], Session]
+    keeps_native: bool = True
+    """Whether resources are stored as BSON too; memory has no use for it."""
+
+    @property
+    def personal(self) -> tuple[Collection, ...]:
+        """All that hold data of tenants, under keys that start with the tenant."""
+        return self.resources, self.history, self.claims, self.mappings, self.snapshots
+
+
+def database(client: Client, name: str) -> Database:
+    found: AsyncDatabase[Document] = client.get_database(
+        name,
+        codec_options=OPTIONS,
+        write_concern=DURABLE,
+        read_concern=ReadConcern("local"),
+        read_preference=ReadPreference.PRIMARY,
+    )
+    named = collections(found)
+    named["plain"] = named["resources"].with_options(codec_options=PLAIN)
+    return Database(name, **named, bodies=InGridFs(found), session=client.start_session)
+
+
+def collections(database: Any) -> dict[str, Any]:
+    return {
+        "resources": database[RESOURCES],
+        "plain": database[RESOURCES],
+        "history": database[HISTORY],
+        "claims": database[CLAIMS],
+        "mappings": database[MAPPINGS],
+        "snapshots": database[SNAPSHOTS],
+        "migrations": database[MIGRATIONS],
+    }

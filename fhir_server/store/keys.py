@@ -1,0 +1,122 @@
+"""Key documents: what each tenant signs its tokens and seals its page links with.  RFC 7518 §3.4, RFC 7638"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from time import monotonic
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from fhir_server.fhir.outcome import conflict
+from fhir_server.store.database import Collection
+from fhir_server.store.errors import BUSY, mongo_errors
+from fhir_server.store.layout import Document
+
+REMEMBERED = 5.0
+"""Seconds in which a new signing key reaches every process; until then the retired one, still published, is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """An ES384 key: the newest active one signs, retired ones only verify."""
+
+    kid: str
+    public: Mapping[str, Any]
+    """As a JSON Web Key, for the key set that everyone may read."""
+    private: str
+    """PEM, PKCS #8."""
+    created: datetime
+    status: str
+
+    @property
+    def active(self) -> bool:
+        return self.status == "active"
+
+
+class TenantKeys:
+    """Made when first asked for, and remembered."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._remembered: dict[str, tuple[float, Document]] = {}
+
+    async def signing(self, tenant: str) -> SigningKey:
+        """The key to sign with."""
+        return (await self.verifying(tenant))[0]
+
+    async def verifying(self, tenant: str) -> tuple[SigningKey, ...]:
+        """All keys whose signatures are good, the one to sign with first."""
+        document = await self._document(tenant)
+        return tuple(SigningKey(**each) for each in document["signing"])
+
+    async def cursor(self, tenant: str) -> bytes:
+        """The secret of page links."""
+        return bytes((await self._document(tenant))["cursor"])
+
+    async def rotate(self, tenant: str) -> SigningKey:
+        """A new key to sign with; the old ones retire."""
+        document = await self._document(tenant)
+        new = _new_signing_key()
+        retired = [{**each, "status": "retired"} for each in document["signing"]]
+        guard = {"_id": tenant, "signing.0.kid": document["signing"][0]["kid"]}
+        self._remembered.pop(tenant, None)
+        with mongo_errors:
+            result = await self._collection.update_one(guard, {"$set": {"signing": [new, *retired]}})
+        if not result.matched_count:
+            raise conflict(BUSY)
+        return SigningKey(**new)
+
+    async def erase(self, tenant: str) -> None:
+        await self._collection.delete_one({"_id": tenant})
+        self._remembered.pop(tenant, None)
+
+    async def _document(self, tenant: str) -> Document:
+        remembered = self._remembered.get(tenant)
+        if remembered is not None and remembered[0] > monotonic():
+            return remembered[1]
+        with mongo_errors:
+            document = await self._collection.find_one({"_id": tenant}) or await self._made(tenant)
+        self._remembered[tenant] = (monotonic() + REMEMBERED, document)
+        return document
+
+    async def _made(self, tenant: str) -> Document:
+        """Whoever is first decides; the keys of the others were never used."""
+        fresh = {"signing": [_new_signing_key()], "cursor": secrets.token_bytes(32)}
+        await self._collection.update_one({"_id": tenant}, {"$setOnInsert": fresh}, upsert=True)
+        document = await self._collection.find_one({"_id": tenant})
+        assert document is not None
+        return document
+
+
+def _new_signing_key() -> Document:
+    key = ec.generate_private_key(ec.SECP384R1())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    numbers = key.public_key().public_numbers()
+    public = {"crv": "P-384", "kty": "EC", "x": _coordinate(numbers.x), "y": _coordinate(numbers.y)}
+    kid = _base64url(sha256(json.dumps(public, sort_keys=True, separators=(",", ":")).encode()).digest())
+    return {
+        "kid": kid,
+        "public": {**public, "kid": kid, "alg": "ES384", "use": "sig", "key_ops": ["verify"]},
+        "private": private.decode(),
+        "created": datetime.now(UTC).replace(microsecond=0),
+        "status": "active",
+    }
+
+
+def _coordinate(number: int) -> str:
+    """RFC 7518 §6.2.1.2: as many octets as the curve has, 48 for P-384."""
+    return _base64url(number.to_bytes(48, "big"))
+
+
+def _base64url(octets: bytes) -> str:
+    return urlsafe_b64encode(octets).rstrip(b"=").decode()

@@ -1,0 +1,68 @@
+"""Collections, keys and indexes: what is where in MongoDB. The tenant comes first in every key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Document = dict[str, Any]
+Filter = Mapping[str, Any]
+
+RESOURCES = "resources"
+HISTORY = "history"
+CLAIMS = "claims"
+TENANTS = "tenants"
+KEYS = "keys"
+MIGRATIONS = "migrations"
+MAPPINGS = "fhir_mappings"
+SNAPSHOTS = "mapping_snapshots"
+BODIES = "bodies"
+"""The GridFS bucket of bodies too large for their document."""
+
+SHOWN = {"_id": 0, "body": 1, "file": 1, "rt": 1, "id": 1, "v": 1, "lu": 1, "m": 1}
+"""What a `Version` is made of."""
+
+SUPERSEDED = {"res": 0}
+"""What a version keeps when it moves to the history: everything but the native form, which can be made again."""
+
+_TYPE = [("t", 1), ("rt", 1)]
+
+Keys = list[tuple[str, int]]
+
+RESOURCE_INDEXES: dict[str, Keys] = {
+    "tok": [*_TYPE, ("tok", 1), ("d", -1), ("id", 1)],
+    "cmp": [*_TYPE, ("cmp", 1), ("d", -1), ("id", 1)],
+    "str": [*_TYPE, ("str", 1), ("id", 1)],
+    "dat": [*_TYPE, ("dat.p", 1), ("dat.s", 1), ("dat.e", 1)],
+    "num": [*_TYPE, ("num.p", 1), ("num.v", 1)],
+    "order": [*_TYPE, ("d", -1), ("id", 1)],
+    "lu": [*_TYPE, ("lu", 1), ("id", 1)],
+}
+"""Few generic multikey indexes instead of one per search parameter; a compound index may hold one array."""
+
+HISTORY_INDEXES: dict[str, Keys] = {
+    "instance": [*_TYPE, ("id", 1), ("v", -1)],
+    "lu": [*_TYPE, ("lu", 1), ("id", 1)],
+}
+
+_TABLE = [("tenant_id", 1), ("source_system", 1), ("source_table", 1)]
+
+MAPPING_INDEXES: dict[str, Keys] = {
+    "row": [*_TABLE, ("source_pk", 1), ("output", 1)],
+    "status": [*_TABLE, ("status", 1)],
+}
+
+
+def key(tenant: str, resource_type: str, resource_id: str) -> str:
+    """The `_id` of a current document: id spaces of tenants and of types are disjoint."""
+    return f"{tenant}|{resource_type}|{resource_id}"
+
+
+def version_key(current: str, version_id: int | str) -> str:
+    """The `_id` of a superseded version."""
+    return f"{current}|{version_id}"
+
+
+def key_range(tenant: str) -> Filter:
+    """Every key of a tenant: `|` follows the name, and `}` is the next character after `|`."""
+    return {"$gte": f"{tenant}|", "$lt": f"{tenant}}}"}

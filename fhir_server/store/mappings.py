@@ -1,0 +1,96 @@
+"""What became of each legacy row: the state documents, snapshots and cursors of the mapping engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
+
+from pymongo import ReplaceOne
+
+from fhir_server.store.connection import Store
+from fhir_server.store.errors import mongo_errors
+from fhir_server.store.layout import Document
+from fhir_server.store.tenants import Tenant
+
+State = Mapping[str, Any]
+
+KEY = ("source_system", "source_table", "source_pk", "output")
+"""With the tenant, what a state is about; the rest of it is the engine's own."""
+
+
+class MappingStates:
+    """The states of one tenant, each with the fields of `KEY`, `status` and what else the engine keeps."""
+
+    def __init__(self, store: Store, tenant: Tenant) -> None:
+        database = store.of(tenant)
+        self._tenant = tenant.name
+        self._states = database.mappings
+        self._snapshots = database.snapshots
+
+    async def states(self, source: str, table: str, pks: Iterable[str]) -> dict[tuple[str, str], Document]:
+        """What is known of these rows, by primary key and output."""
+        found = {**self._of(source, table), "source_pk": {"$in": list(pks)}}
+        with mongo_errors:
+            documents = await self._states.find(found, {"_id": 0}).hint("row").to_list()
+        return {(document["source_pk"], document["output"]): document for document in documents}
+
+    async def save(self, states: Sequence[State]) -> None:
+        """Puts each state in the place of the one before it."""
+        if not states:
+            return
+        operations = [self._replacement(state, [state[name] for name in KEY]) for state in states]
+        with mongo_errors:
+            await self._states.bulk_write(operations, ordered=False)
+
+    async def counts(self, source: str) -> dict[str, dict[str, int]]:
+        """How many states there are by table and status."""
+        groups = {"$group": {"_id": {"table": "$source_table", "status": "$status"}, "n": {"$sum": 1}}}
+        found = {"$match": {"tenant_id": self._tenant, "source_system": source}}
+        counted: dict[str, dict[str, int]] = {}
+        with mongo_errors:
+            async for group in await self._states.aggregate([found, groups]):
+                counted.setdefault(group["_id"]["table"], {})[group["_id"]["status"]] = group["n"]
+        return counted
+
+    async def with_status(
+        self, source: str, status: str, *, table: str | None = None, limit: int = 100
+    ) -> list[Document]:
+        """States to look at, quarantined ones above all."""
+        found = {"tenant_id": self._tenant, "source_system": source, "status": status}
+        if table is not None:
+            found["source_table"] = table
+        with mongo_errors:
+            return await self._states.find(found, {"_id": 0}).limit(limit).to_list()
+
+    async def keys(self, source: str, table: str) -> AsyncIterator[str]:
+        """Every primary key that has a state, in order: what a table is compared with to find deleted rows."""
+        last: str | None = None
+        cursor = self._states.find(self._of(source, table), {"_id": 0, "source_pk": 1}).sort([("source_pk", 1)])
+        with mongo_errors:
+            async for document in cursor:
+                if document["source_pk"] != last:
+                    last = document["source_pk"]
+                    yield document["source_pk"]
+
+    async def keep_snapshots(self, snapshots: Sequence[State]) -> None:
+        """Rows as they were read, encrypted by the engine; each with the first three fields of `KEY`."""
+        if not snapshots:
+            return
+        operations = [self._replacement(each, [each[name] for name in KEY[:3]]) for each in snapshots]
+        with mongo_errors:
+            await self._snapshots.bulk_write(operations, ordered=False)
+
+    async def snapshot(self, source: str, table: str, pk: str) -> Document | None:
+        with mongo_errors:
+            return await self._snapshots.find_one({"_id": self._name([source, table, pk])}, {"_id": 0})
+
+    def _of(self, source: str, table: str) -> Document:
+        return {"tenant_id": self._tenant, "source_system": source, "source_table": table}
+
+    def _replacement(self, state: State, parts: Sequence[str]) -> ReplaceOne[Document]:
+        name = self._name(parts)
+        return ReplaceOne({"_id": name}, {**state, "_id": name, "tenant_id": self._tenant}, upsert=True)
+
+    def _name(self, parts: Sequence[str]) -> str:
+        """A bar inside a part is doubled, so that no two keys are spelled the same."""
+        return "|".join([self._tenant, *(part.replace("|", "||") for part in parts)])

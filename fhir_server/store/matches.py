@@ -1,0 +1,82 @@
+"""Runs the plan of a search, under what the caller may see.  https://hl7.org/fhir/R4/search.html"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.access.right import Right
+from fhir_server.search.page import Position
+from fhir_server.search.plan import Plan
+from fhir_server.store.database import Database, Session
+from fhir_server.store.errors import mongo_errors
+from fhir_server.store.layout import SHOWN, Document
+from fhir_server.store.where import Where
+
+SLOWEST = 10_000
+"""Milliseconds that a search may take before it is refused as too costly."""
+
+Row = tuple[Document, Position]
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Finds and counts for one caller."""
+
+    database: Database
+    where: Where
+    session: Session | None = None
+
+    async def rows(self, plan: Plan) -> list[Row]:
+        """One row more than the page holds, if there is one: it says that there is a next page."""
+        rows: list[Row] = []
+        part: Plan | None = plan
+        while part is not None and len(rows) <= plan.limit:
+            documents = await self._documents(part, plan.limit + 1 - len(rows))
+            rows += [(document, part.position_of(document)) for document in documents]
+            part = part.then
+        return rows
+
+    async def count(self, plan: Plan) -> int:
+        """Matches on all pages; which index counts fastest is left to MongoDB, unless everything is counted."""
+        found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
+        hint = {} if plan.criteria else {"hint": "order"}
+        with mongo_errors:
+            return await self.database.resources.count_documents(found, session=self.session, maxTimeMS=SLOWEST, **hint)
+
+    async def _documents(self, plan: Plan, limit: int) -> list[Document]:
+        found = self.where.living(plan.resource_types, Right.SEARCH, plan.filter, plan.ids)
+        wanted = {**SHOWN, **dict.fromkeys(plan.projection, 1)}
+        if plan.pipeline:
+            return await self._computed(found, wanted, plan, limit)
+        return await self._found(found, wanted, plan, limit)
+
+    async def _found(self, found: Document, wanted: Document, plan: Plan, limit: int) -> list[Document]:
+        cursor = self.database.plain.find(
+            found, wanted, session=self.session, limit=limit, batch_size=limit, max_time_ms=SLOWEST
+        )
+        if plan.sort:
+            cursor = cursor.sort(plan.sort)
+        hint = _index(plan, found)
+        with mongo_errors:
+            return await (cursor.hint(hint) if hint else cursor).to_list()
+
+    async def _computed(self, found: Document, wanted: Document, plan: Plan, limit: int) -> list[Document]:
+        """An order that no index has is computed by MongoDB, which keeps only as many rows as the page needs."""
+        stages = [{"$match": found}, *plan.pipeline, {"$limit": limit}, {"$project": wanted}]
+        hint = _index(plan, found)
+        options: Mapping[str, Any] = {"hint": hint} if hint else {}
+        with mongo_errors:
+            cursor = await self.database.resources.aggregate(stages, session=self.session, maxTimeMS=SLOWEST, **options)
+            return await cursor.to_list()
+
+
+_SAME_ORDER = frozenset({"tok", "order"})
+
+
+def _index(plan: Plan, found: Document) -> str | None:
+    """As planned; but one patient's compartment is a better start than a code, and its index has the same order."""
+    if plan.hint in _SAME_ORDER and isinstance(found.get("cmp"), str):
+        return "cmp"
+    return plan.hint or (None if plan.ids is None else "_id_")

@@ -1,0 +1,91 @@
+"""Steps that bring a database to the layout of this release; each may run twice, but only one process runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pymongo import IndexModel, ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from fhir_server.store.database import Collection, Database
+from fhir_server.store.errors import StoreError
+from fhir_server.store.layout import HISTORY_INDEXES, MAPPING_INDEXES, RESOURCE_INDEXES, Keys
+
+LEASE = timedelta(minutes=10)
+"""After this a process that died while it held the lock is no longer waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """The number is the order and the key of what was done; it never changes its meaning."""
+
+    number: int
+    title: str
+    run: Callable[[Database], Awaitable[None]]
+
+
+async def _create_indexes(database: Database) -> None:
+    """Does nothing where an index of that name and those keys is there already."""
+    await _indexed(database.resources, RESOURCE_INDEXES)
+    await _indexed(database.history, HISTORY_INDEXES)
+    await _indexed(database.mappings, MAPPING_INDEXES)
+
+
+async def _indexed(collection: Collection, indexes: dict[str, Keys]) -> None:
+    await collection.create_indexes([IndexModel(keys, name=name) for name, keys in indexes.items()])
+
+
+MIGRATIONS = (Migration(1, "indexes of resources, history and mapping states", _create_indexes),)
+
+
+async def migrate(database: Database, migrations: tuple[Migration, ...] = MIGRATIONS) -> list[int]:
+    """Runs what this database has not had yet; answers the numbers of what was run."""
+    if not await _missing(database, migrations):
+        return []
+    async with _locked(database.migrations):
+        missing = await _missing(database, migrations)
+        for migration in missing:
+            await migration.run(database)
+            done = {"title": migration.title, "done": datetime.now(UTC)}
+            await database.migrations.update_one({"_id": migration.number}, {"$set": done}, upsert=True)
+    return [migration.number for migration in missing]
+
+
+async def _missing(database: Database, migrations: tuple[Migration, ...]) -> list[Migration]:
+    done = {document["_id"] async for document in database.migrations.find({}, {"_id": 1})}
+    newer = {number for number in done if isinstance(number, int)} - {migration.number for migration in migrations}
+    if newer and max(newer) > max(migration.number for migration in migrations):
+        raise StoreError(f"The database '{database.name}' was written by a newer release (migration {max(newer)}).")
+    return [migration for migration in migrations if migration.number not in done]
+
+
+@asynccontextmanager
+async def _locked(collection: Collection) -> AsyncIterator[None]:
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    while not await _lock(collection, owner):  # noqa: ASYNC110 - the other one is another process
+        await asyncio.sleep(0.1)
+    try:
+        yield
+    finally:
+        await collection.delete_one({"_id": "lock", "owner": owner})
+
+
+async def _lock(collection: Collection, owner: str) -> bool:
+    """An upsert that finds the lock held by another tries to insert a second one, which its key forbids."""
+    now = datetime.now(UTC)
+    try:
+        held = await collection.find_one_and_update(
+            {"_id": "lock", "until": {"$lt": now}},
+            {"$set": {"owner": owner, "until": now + LEASE}},
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+    except DuplicateKeyError:
+        return False
+    return held is not None

@@ -1,0 +1,259 @@
+"""The repository of one tenant as one caller sees it: the only way to resources.  https://hl7.org/fhir/R4/http.html"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from fhir_server.access.caller import Caller
+from fhir_server.access.right import Right
+from fhir_server.fhir.outcome import FhirError, forbidden, gone, not_found, precondition_failed, unknown_version
+from fhir_server.fhir.resource import Resource
+from fhir_server.fhir.version import Version
+from fhir_server.search.page import Position
+from fhir_server.search.plan import Plan
+from fhir_server.store import bulk, claims, transactions
+from fhir_server.store.database import Database
+from fhir_server.store.errors import is_duplicate, mongo_errors
+from fhir_server.store.history import History, Request, position
+from fhir_server.store.ids import NewId, uuid7
+from fhir_server.store.layout import SHOWN, SUPERSEDED, Document
+from fhir_server.store.matches import Matches
+from fhir_server.store.tenants import Tenant
+from fhir_server.store.unit import Buffered, Immediate, Unit
+from fhir_server.store.versions import Write, stored, tombstone, version_of
+from fhir_server.store.where import Where
+
+T = TypeVar("T")
+Clock = Callable[[], datetime]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Matches in order, each with its place for the next page; `more` says whether there is one."""
+
+    rows: tuple[tuple[Version, Position], ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Versions, newest first; `next` is the place to go on from, None at the end."""
+
+    versions: tuple[Version, ...]
+    next: Position | None
+
+
+class Repository:
+    """Reads and writes as one caller; what the caller may not see is not there, what it may not do is 403."""
+
+    def __init__(
+        self,
+        database: Database,
+        tenant: Tenant,
+        caller: Caller,
+        *,
+        clock: Clock = now,
+        new_id: NewId = uuid7,
+        unit: Unit | None = None,
+    ):
+        self.tenant = tenant
+        self.caller = caller
+        self.new_id = new_id
+        self._clock = clock
+        self._database = database
+        self._kept = tenant if database.keeps_native else replace(tenant, native="off")
+        self._where = Where(tenant.name, caller)
+        self._unit: Unit = unit or Immediate(database)
+
+    async def current(self, resource_type: str, resource_id: str, right: Right = Right.READ) -> Version:
+        """read: the current version. https://hl7.org/fhir/R4/http.html#read"""
+        document = await self._unit.read(self._where.instance(resource_type, resource_id, right), SHOWN)
+        if document is None:
+            raise not_found(resource_type, resource_id)
+        return await self._living(document)
+
+    async def at(self, resource_type: str, resource_id: str, version_id: str) -> Version:
+        """vread: one version, if the current one and that one may be seen. https://hl7.org/fhir/R4/http.html#vread"""
+        document = await self._unit.read(self._where.instance(resource_type, resource_id, Right.READ), SHOWN)
+        if document is None:
+            raise not_found(resource_type, resource_id)
+        if str(document["v"]) != version_id:
+            past = self._where.superseded(resource_type, resource_id, version_id, Right.READ)
+            with mongo_errors:
+                document = await self._database.history.find_one(past, SHOWN, session=self._unit.session)
+        if document is None:
+            raise unknown_version(resource_type, resource_id, version_id)
+        return await self._living(document)
+
+    async def create(self, resource: Resource, *, resource_id: str | None = None) -> Version:
+        """create, with an id of ours unless one is given. https://hl7.org/fhir/R4/http.html#create"""
+        write = stored(self._kept, resource, resource_id or self.new_id(), "POST", self._clock(), None)
+        self._permitted(write, Right.CREATE)
+        await self._store(write, None)
+        return write.version
+
+    async def update(self, resource: Resource, *, expected: int | None = None) -> tuple[Version, bool]:
+        """update: the new version, and whether the resource was not there before. https://hl7.org/fhir/R4/http.html#update
+
+        `expected` is the version of If-Match.
+        """
+        resource_type, resource_id = resource["resourceType"], resource["id"]
+        previous = await self._unit.read(self._where.instance(resource_type, resource_id, Right.UPDATE), SUPERSEDED)
+        _expect(expected, previous, resource_type, resource_id)
+        write = stored(self._kept, resource, resource_id, "PUT", self._clock(), previous)
+        self._permitted(write, Right.UPDATE)
+        await self._store(write, expected)
+        return write.version, previous is None or previous["del"]
+
+    async def delete(self, resource_type: str, resource_id: str, *, expected: int | None = None) -> Version | None:
+        """delete: the tombstone, or None where nothing was there. https://hl7.org/fhir/R4/http.html#delete"""
+        previous = await self._unit.read(self._where.instance(resource_type, resource_id, Right.DELETE), SUPERSEDED)
+        _expect(expected, previous, resource_type, resource_id)
+        if previous is None or previous["del"]:
+            return None
+        write = tombstone(self._kept, self._clock(), previous)
+        await self._store(write, expected)
+        return write.version
+
+    async def search(self, plan: Plan) -> Page:
+        """search: one page of matches. https://hl7.org/fhir/R4/http.html#search"""
+        await self._unit.flush()
+        rows = await Matches(self._database, self._where, self._unit.session).rows(plan)
+        shown = [(await self._version(document), place) for document, place in rows[: plan.limit]]
+        return Page(tuple(shown), len(rows) > plan.limit)
+
+    async def count(self, plan: Plan) -> int:
+        """How many resources match, on all pages. https://hl7.org/fhir/R4/search.html#total"""
+        await self._unit.flush()
+        return await Matches(self._database, self._where, self._unit.session).count(plan)
+
+    async def history(
+        self,
+        resource_type: str | None = None,
+        resource_id: str | None = None,
+        *,
+        since: datetime | None = None,
+        before: Position | None = None,
+        count: int = 50,
+    ) -> HistoryPage:
+        """history of a resource, a type or the tenant. https://hl7.org/fhir/R4/http.html#history"""
+        await self._unit.flush()
+        request = Request(resource_type, resource_id, since, before, count)
+        documents = await History(self._database, self._where, self._unit.session).documents(request)
+        if not documents and resource_type and resource_id and before is None:
+            await self._known(resource_type, resource_id)
+        versions = [await self._version(document) for document in documents[:count]]
+        return HistoryPage(tuple(versions), position(documents[count - 1]) if len(documents) > count else None)
+
+    async def transaction(self, work: Callable[[Repository], Awaitable[T]]) -> T:
+        """All that `work` does with the repository it is given, or nothing; it may run more than once."""
+        if self._unit.session is not None:
+            return await work(self)
+        created: set[tuple[str, str]] = set()
+
+        async def attempt(unit: Buffered) -> T:
+            unit.created = created
+            return await work(self._within(unit))
+
+        try:
+            return await transactions.run(self._database, attempt)
+        except FhirError as problem:
+            await self._refuse_hidden(problem, created)
+            raise
+
+    async def prefetch(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Loads what is about to be updated with one query; outside a transaction there is nothing to load for."""
+        wanted = set(keys)
+        if wanted and isinstance(self._unit, Buffered):
+            each = [self._where.instance(*one, Right.UPDATE) for one in wanted]
+            await self._unit.remember(self._where.instances(wanted, Right.UPDATE), each)
+
+    async def existing(self, keys: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """Which of these the caller would find."""
+        wanted = set(keys)
+        if not wanted:
+            return frozenset()
+        await self._unit.flush()
+        found = self._where.instances(wanted, Right.READ)
+        cursor = self._database.plain.find(found, {"_id": 0, "rt": 1, "id": 1, "m": 1}, session=self._unit.session)
+        with mongo_errors:
+            documents = await cursor.to_list()
+        return frozenset((each["rt"], each["id"]) for each in documents if each["m"] != "DELETE")
+
+    async def claim(self, criteria: str) -> None:
+        """In a transaction: of those who decide by the same criteria at a time, one wins and the others try again.
+
+        `criteria` is a search, with its type (`Patient?identifier=…`), written the same way each time.
+        """
+        await claims.claim(self._database, self._unit.session, self.tenant.name, criteria)
+
+    async def put_many(self, resources: Sequence[Resource]) -> list[bulk.Put]:
+        """Creates or updates many in bulk, each on its own; what would change nothing is not written."""
+        putting = bulk.Putting(self._database, self._kept, self._where, self._clock, self.new_id)
+        return await putting.put(resources)
+
+    def _within(self, unit: Unit) -> Repository:
+        return Repository(self._database, self.tenant, self.caller, clock=self._clock, new_id=self.new_id, unit=unit)
+
+    async def _store(self, write: Write, expected: int | None) -> None:
+        """Loses a race as the client's precondition says it should: 412 with If-Match, else 409."""
+        try:
+            await self._unit.store(write)
+        except FhirError as problem:
+            if problem.status != 409:
+                raise
+            if expected is not None:
+                raise _not_expected(expected, write.version.resource_type, write.version.resource_id) from problem
+            created = [(write.version.resource_type, write.version.resource_id)] if write.previous is None else []
+            await self._refuse_hidden(problem, created)
+            raise
+
+    async def _refuse_hidden(self, problem: FhirError, created: Iterable[tuple[str, str]]) -> None:
+        """An id that is taken, but by nothing that this caller may write to, is 403 and not a race."""
+        wanted = set(created)
+        if not is_duplicate(problem) or not wanted:
+            return
+        found = self._where.instances(wanted, Right.UPDATE)
+        with mongo_errors:
+            seen = await self._database.plain.find_one(found, {"_id": 1})
+        if seen is None:
+            raise forbidden("This access token gives no right to write to a resource of this id.") from problem
+
+    def _permitted(self, write: Write, right: Right) -> None:
+        """The state after a write must be one that the caller may have to do with, like the state before."""
+        version = write.version
+        allowed = self._where.allowed(version.resource_type, right)
+        if write.index is not None and not allowed.permits(version.resource_type, version.resource_id, write.index):
+            raise forbidden(f"This access token gives no right to write a {version.resource_type} like this one.")
+
+    async def _known(self, resource_type: str, resource_id: str) -> None:
+        if await self._unit.read(self._where.instance(resource_type, resource_id, Right.READ), SHOWN) is None:
+            raise not_found(resource_type, resource_id)
+
+    async def _living(self, document: Document) -> Version:
+        if document["m"] == "DELETE":
+            raise gone(document["rt"], document["id"])
+        return await self._version(document)
+
+    async def _version(self, document: Document) -> Version:
+        if "file" not in document:
+            return version_of(self.tenant.name, document, document["body"])
+        with mongo_errors:
+            return version_of(self.tenant.name, document, await self._database.bodies.body(document))
+
+
+def _expect(expected: int | None, previous: Document | None, resource_type: str, resource_id: str) -> None:
+    """If-Match. https://hl7.org/fhir/R4/http.html#concurrency"""
+    if expected is not None and (previous is None or previous["v"] != expected):
+        raise _not_expected(expected, resource_type, resource_id)
+
+
+def _not_expected(expected: int, resource_type: str, resource_id: str) -> FhirError:
+    return precondition_failed(f"The current version of {resource_type}/{resource_id} is not '{expected}'.")

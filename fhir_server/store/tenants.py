@@ -1,0 +1,169 @@
+"""Tenants: whose data is whose, and where it is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Literal
+
+from pymongo.errors import DuplicateKeyError
+
+from fhir_server.fhir.outcome import bad_value, conflict, error
+from fhir_server.store.database import Collection
+from fhir_server.store.errors import mongo_errors
+from fhir_server.store.layout import Document
+
+NAME = re.compile(r"[a-z][a-z0-9-]{1,62}\Z")
+DATABASE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
+TAKEN_DATABASES = frozenset({"admin", "local", "config"})
+
+REMEMBERED = 1.0
+"""Seconds in which a suspension reaches every process."""
+
+
+UNKNOWN = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """`database` is its own, if it has one; `native` says whether resources are kept as BSON besides their JSON."""
+
+    name: str
+    title: str = ""
+    database: str | None = None
+    native: Literal["full", "off"] = "full"
+    status: Literal["active", "suspended", "erasing"] = "active"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    created: datetime = UNKNOWN
+
+    @property
+    def active(self) -> bool:
+        return self.status == "active"
+
+
+Prepare = Callable[[Tenant], Awaitable[None]]
+"""Makes the place of a new tenant, or removes what a tenant has."""
+
+
+class Tenants:
+    """The register; `get` is asked at every request and remembers for a second."""
+
+    def __init__(self, collection: Collection, common: str, prepare: Prepare, erase: Prepare) -> None:
+        self._collection = collection
+        self._common = common
+        self._prepare = prepare
+        self._erase = erase
+        self._remembered: dict[str, tuple[float, Tenant]] = {}
+
+    async def get(self, name: str) -> Tenant | None:
+        remembered = self._remembered.get(name)
+        if remembered is not None and remembered[0] > monotonic():
+            return remembered[1]
+        with mongo_errors:
+            document = await self._collection.find_one({"_id": name})
+        if document is None:
+            self._remembered.pop(name, None)
+            return None
+        return self._remember(document)
+
+    async def create(
+        self,
+        name: str,
+        *,
+        title: str = "",
+        database: str | None = None,
+        native: Literal["full", "off"] = "full",
+        settings: Mapping[str, Any] | None = None,
+    ) -> Tenant:
+        _check_name(name)
+        await self._check_database(database)
+        created = datetime.now(UTC).replace(microsecond=0)
+        tenant = Tenant(name, title or name, database, native, "active", settings or {}, created)
+        await self._prepare(tenant)
+        with mongo_errors:
+            try:
+                await self._collection.insert_one(_document(tenant))
+            except DuplicateKeyError as problem:
+                raise conflict(f"There is already a tenant '{name}'.") from problem
+        return tenant
+
+    async def list(self) -> list[Tenant]:
+        with mongo_errors:
+            return [_tenant(document) for document in await self._collection.find({}).sort("_id").to_list()]
+
+    async def suspend(self, name: str) -> Tenant:
+        return await self._set(name, "suspended")
+
+    async def resume(self, name: str) -> Tenant:
+        return await self._set(name, "active")
+
+    async def erase(self, name: str) -> None:
+        """Removes everything of the tenant, for good; one that was interrupted is taken up again by calling it again.
+
+        Every process must have learned that the tenant takes no more requests before its data is removed.
+        """
+        tenant = await self._set(name, "erasing")
+        await asyncio.sleep(REMEMBERED)
+        with mongo_errors:
+            await self._erase(tenant)
+            await self._collection.delete_one({"_id": name})
+        self._remembered.pop(name, None)
+
+    async def _set(self, name: str, status: str) -> Tenant:
+        with mongo_errors:
+            result = await self._collection.update_one({"_id": name}, {"$set": {"status": status}})
+            document = await self._collection.find_one({"_id": name}) if result.matched_count else None
+        if document is None:
+            raise error("not-found", f"There is no tenant '{name}'.")
+        return self._remember(document)
+
+    async def _check_database(self, database: str | None) -> None:
+        """A database of one's own holds nobody else's data, so that erasing may drop it."""
+        if database is None:
+            return
+        if not DATABASE.match(database) or database in TAKEN_DATABASES:
+            raise bad_value(
+                f"'{database}' is no name for a database: up to 63 letters, digits, '_' and '-', a letter first."
+            )
+        with mongo_errors:
+            taken = database == self._common or await self._collection.find_one({"database": database})
+        if taken:
+            raise conflict(f"The database '{database}' is in use already.")
+
+    def _remember(self, document: Document) -> Tenant:
+        tenant = _tenant(document)
+        self._remembered[tenant.name] = (monotonic() + REMEMBERED, tenant)
+        return tenant
+
+
+def _check_name(name: str) -> None:
+    if not NAME.match(name):
+        raise bad_value(f"'{name}' is no name for a tenant: 2 to 63 small letters, digits and '-', a letter first.")
+
+
+def _document(tenant: Tenant) -> Document:
+    return {
+        "_id": tenant.name,
+        "title": tenant.title,
+        "database": tenant.database,
+        "native": tenant.native,
+        "status": tenant.status,
+        "settings": dict(tenant.settings),
+        "created": tenant.created,
+    }
+
+
+def _tenant(document: Document) -> Tenant:
+    return Tenant(
+        document["_id"],
+        document["title"],
+        document["database"],
+        document["native"],
+        document["status"],
+        document["settings"],
+        document["created"],
+    )

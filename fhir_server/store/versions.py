@@ -1,0 +1,98 @@
+"""Documents and versions: the storage format of a resource, private to this room.
+
+`body` is the truth: the exact JSON that is served. `res` is the same as BSON for people who query MongoDB itself, and
+the arrays are the search index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from fhir_server.fhir import json
+from fhir_server.fhir.resource import Resource, identified
+from fhir_server.fhir.version import Version
+from fhir_server.search.index import Index, index
+from fhir_server.store.bodies import THRESHOLD
+from fhir_server.store.codec import native
+from fhir_server.store.layout import Document, key, version_key
+from fhir_server.store.tenants import Tenant
+
+UNINDEXED: Document = {"tok": [], "str": [], "dat": [], "num": []}
+"""Of a deletion: it is found by no search, but stays in the compartments it was in."""
+
+MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One version about to be stored, and the document it takes the place of."""
+
+    version: Version
+    document: Document
+    index: Index | None
+    previous: Document | None
+
+
+def stored(
+    tenant: Tenant, resource: Resource, resource_id: str, method: str, now: datetime, previous: Document | None
+) -> Write:
+    """The next version of a resource, with all that is kept of it."""
+    resource_type = resource["resourceType"]
+    version_id, last_updated = _next(now, previous)
+    complete = identified(resource, resource_id, version_id, last_updated)
+    body = json.encode(complete)
+    entries = index(complete)
+    version = Version(tenant.name, resource_type, resource_id, version_id, last_updated, method, body)
+    document = {**_envelope(version), "body": body, **entries.as_document()}
+    if tenant.native == "full":
+        document["res"] = native(complete, body) if len(body) <= THRESHOLD else None
+    return Write(version, document, entries, previous)
+
+
+def tombstone(tenant: Tenant, now: datetime, previous: Document) -> Write:
+    """The version that says that a resource was deleted. https://hl7.org/fhir/R4/http.html#delete"""
+    version_id, last_updated = _next(now, previous)
+    version = Version(tenant.name, previous["rt"], previous["id"], version_id, last_updated, "DELETE", b"")
+    document = {**_envelope(version), "body": b"", **UNINDEXED, "cmp": previous["cmp"], "d": None}
+    return Write(version, document, None, previous)
+
+
+def _next(now: datetime, previous: Document | None) -> tuple[int, datetime]:
+    """Milliseconds, and later than the version before even where a clock was set back: history is ordered by time."""
+    moment = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    if previous is None:
+        return 1, moment
+    return previous["v"] + 1, max(moment, previous["lu"] + MILLISECOND)
+
+
+def _envelope(version: Version) -> Document:
+    return {
+        "_id": key(version.tenant, version.resource_type, version.resource_id),
+        "t": version.tenant,
+        "rt": version.resource_type,
+        "id": version.resource_id,
+        "v": version.version_id,
+        "lu": version.last_updated,
+        "m": version.method,
+        "del": version.deleted,
+    }
+
+
+def version_of(tenant: str, document: Mapping[str, Any], body: bytes) -> Version:
+    return Version(tenant, document["rt"], document["id"], document["v"], document["lu"], document["m"], body)
+
+
+def superseded(document: Document) -> Document:
+    """The document of a version in the history."""
+    kept = {name: value for name, value in document.items() if name != "res"}
+    return {**kept, "_id": version_key(document["_id"], document["v"])}
+
+
+def unchanged(resource: Resource, previous: Document, body: bytes) -> bool:
+    """Whether storing this would repeat the version before, to the byte; only the server's own meta may differ."""
+    if previous["del"] or previous["rt"] != resource["resourceType"]:
+        return False
+    return json.encode(identified(resource, previous["id"], previous["v"], previous["lu"])) == body

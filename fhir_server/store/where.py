@@ -1,0 +1,133 @@
+"""The one place where filters on resources are made: tenant first, and what the caller may see inside the query.
+
+A path that does not come through here does not exist; a test reads the source of this room to make sure.
+https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fhir_server.access.caller import Caller
+from fhir_server.access.restriction import Restriction, restriction
+from fhir_server.access.right import Right
+from fhir_server.fhir.definitions import resource_types
+from fhir_server.fhir.outcome import FhirError
+from fhir_server.store.layout import Document, key, version_key
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Filters for one caller in one tenant."""
+
+    tenant: str
+    caller: Caller
+
+    def allowed(self, resource_type: str, right: Right) -> Restriction:
+        """Raises 403 where the caller has no such right on the type at all."""
+        return restriction(self.caller, resource_type, right)
+
+    def instance(self, resource_type: str, resource_id: str, right: Right) -> Document:
+        """The current version of one resource; one the caller may not see is not found, like one that is not there."""
+        found = {"_id": key(self.tenant, resource_type, resource_id)}
+        return both(found, restriction(self.caller, resource_type, right).filter)
+
+    def superseded(self, resource_type: str, resource_id: str, version_id: str, right: Right) -> Document:
+        """One earlier version, if the caller may see that version."""
+        found = {"_id": version_key(key(self.tenant, resource_type, resource_id), version_id)}
+        return both(found, restriction(self.caller, resource_type, right).filter)
+
+    def instances(self, keys: Iterable[tuple[str, str]], right: Right) -> Document:
+        """The current versions of many resources, each under the restriction of its type."""
+        grouped: dict[str, list[str]] = {}
+        for resource_type, resource_id in keys:
+            grouped.setdefault(resource_type, []).append(key(self.tenant, resource_type, resource_id))
+        return _either(
+            both({"_id": {"$in": ids}}, self.allowed(resource_type, right).filter)
+            for resource_type, ids in grouped.items()
+        )
+
+    def living(
+        self, types: Sequence[str], right: Right, criteria: Mapping[str, Any], ids: Sequence[str] | None = None
+    ) -> Document:
+        """Current resources that match search criteria, only of these ids if given; deletions are never found."""
+        found = {"t": self.tenant, **self._of_types(types, right), "del": False}
+        if ids is not None:
+            keys = [
+                key(self.tenant, resource_type, each) for resource_type in self.permitted(types, right) for each in ids
+            ]
+            found["_id"] = keys[0] if len(keys) == 1 else {"$in": keys}
+        return both(found, criteria)
+
+    def versions(
+        self, types: Sequence[str], right: Right, resource_id: str | None, times: Mapping[str, Any]
+    ) -> Document:
+        """Versions of one resource, a type or everything, deletions included, within an interval of `lu`."""
+        found = {"t": self.tenant, **self._of_types(types, right)}
+        return both(found, {"id": resource_id, **times} if resource_id else times)
+
+    def permitted(self, types: Sequence[str], right: Right) -> list[str]:
+        """Of the types asked for, or of all, those on which the caller has the right; 403 where there is none."""
+        refusal: FhirError | None = None
+        permitted = []
+        for resource_type in types or sorted(resource_types()):
+            try:
+                self.allowed(resource_type, right)
+            except FhirError as problem:
+                refusal = problem
+            else:
+                permitted.append(resource_type)
+        if refusal and ((types and len(permitted) < len(types)) or not permitted):
+            raise refusal
+        return permitted
+
+    def _of_types(self, types: Sequence[str], right: Right) -> Document:
+        """Types under the same restriction share one branch; mostly there is one branch only."""
+        shares: list[tuple[Mapping[str, Any], list[str]]] = []
+        for resource_type in self.permitted(types, right):
+            own = self.allowed(resource_type, right).filter
+            same = next((names for restriction, names in shares if restriction == own), None)
+            if same is None:
+                shares.append((own, [resource_type]))
+            else:
+                same.append(resource_type)
+        return _either(both({"rt": names[0] if len(names) == 1 else {"$in": names}}, own) for own, names in shares)
+
+
+def between(since: datetime | None, before: tuple[Any, ...] | None) -> Document:
+    """Versions at or after `since`, and before the place (last updated, id, type) where the last page ended."""
+    times: Document = {} if since is None else {"$gte": since}
+    if before is None:
+        return {"lu": times} if times else {}
+    moment, resource_id, resource_type = before
+    earlier = [
+        {"lu": {"$lt": moment}},
+        {"lu": moment, "id": {"$lt": resource_id}},
+        {"lu": moment, "id": resource_id, "rt": {"$lt": resource_type}},
+    ]
+    return {"lu": {**times, "$lte": moment}, "$or": earlier}
+
+
+def same(document: Document) -> Document:
+    """The stored document of this key."""
+    return {"_id": document["_id"]}
+
+
+def still(document: Document) -> Document:
+    """The current document, if it is still this version: the guard of every replacement."""
+    return {"_id": document["_id"], "v": document["v"]}
+
+
+def both(one: Mapping[str, Any], other: Mapping[str, Any]) -> Document:
+    """Both filters hold; nothing of either is overwritten."""
+    if one.keys().isdisjoint(other):
+        return {**one, **other}
+    return {"$and": [one, other]}
+
+
+def _either(branches: Iterable[Document]) -> Document:
+    listed = list(branches)
+    return listed[0] if len(listed) == 1 else {"$or": listed}

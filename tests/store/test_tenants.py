@@ -1,0 +1,112 @@
+"""The register of tenants."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from fhir_server.fhir.outcome import FhirError
+from fhir_server.store import tenants
+from fhir_server.store.connection import Store, opened
+from fhir_server.store.mappings import MappingStates
+from tests.store.conftest import as_system, new_tenant
+from tests.store.resources import observation, patient
+
+
+def a_name() -> str:
+    return f"name-{uuid4().hex[:12]}"
+
+
+async def test_create_get_and_list(any_store: Store) -> None:
+    name = a_name()
+    created = await any_store.tenants.create(name, title="A practice", native="off", settings={"references": "free"})
+    assert await any_store.tenants.get(name) == created
+    assert created in await any_store.tenants.list()
+    assert created.active
+    assert created.settings == {"references": "free"}
+    assert await any_store.tenants.get("nobody") is None
+
+
+@pytest.mark.parametrize("name", ["", "a", "A", "1a", "a_b", "a|b", "a/b", "a b", "ä", "a" * 64, "a\n", "-a", "a.b"])
+async def test_a_bad_name_is_refused(any_store: Store, name: str) -> None:
+    with pytest.raises(FhirError, match="no name for a tenant") as refusal:
+        await any_store.tenants.create(name)
+    assert refusal.value.status == 400
+
+
+async def test_a_name_is_given_once(any_store: Store) -> None:
+    tenant = await new_tenant(any_store)
+    with pytest.raises(FhirError, match="already a tenant") as refusal:
+        await any_store.tenants.create(tenant.name)
+    assert refusal.value.status == 409
+
+
+@pytest.mark.parametrize("database", ["admin", "local", "config", "a.b", "a b", "", "$x", "a" * 64])
+async def test_a_bad_database_is_refused(store: Store, database: str) -> None:
+    with pytest.raises(FhirError, match="no name for a database"):
+        await store.tenants.create(a_name(), database=database)
+
+
+async def test_a_database_is_given_once(store: Store) -> None:
+    own = f"{store.common.name}_{uuid4().hex[:6]}"
+    tenant = await store.tenants.create(a_name(), database=own)
+    for taken in (own, store.common.name):
+        with pytest.raises(FhirError, match="in use"):
+            await store.tenants.create(a_name(), database=taken)
+    await store.tenants.erase(tenant.name)
+
+
+async def test_suspension_reaches_other_processes_in_a_second(store: Store, mongo_url: str) -> None:
+    tenant = await new_tenant(store)
+    async with opened(mongo_url=mongo_url, database=store.common.name) as other:
+        seen = await other.tenants.get(tenant.name)
+        assert seen is not None
+        assert seen.active
+        assert (await store.tenants.suspend(tenant.name)).status == "suspended"
+        await asyncio.sleep(tenants.REMEMBERED)
+        seen = await other.tenants.get(tenant.name)
+        assert seen is not None
+        assert not seen.active
+        assert (await other.tenants.resume(tenant.name)).active
+
+
+async def test_an_unknown_tenant_cannot_be_suspended_or_erased(any_store: Store) -> None:
+    for change in (any_store.tenants.suspend, any_store.tenants.resume, any_store.tenants.erase):
+        with pytest.raises(FhirError, match="no tenant 'nobody'"):
+            await change("nobody")
+
+
+async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
+    any_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of the other one begins with the name of the one that is erased."""
+    monkeypatch.setattr(tenants, "REMEMBERED", 0.0)
+    name = a_name()
+    both = [as_system(any_store, await any_store.tenants.create(each)) for each in (name, f"{name}-other")]
+    for repository in both:
+        await repository.update(patient("p1"))
+        await repository.update(patient("p1", "Jones"))
+        await repository.update(observation("o1", "p1"))
+        await repository.transaction(lambda inside: inside.claim("Patient?identifier=1"))
+        await MappingStates(any_store, repository.tenant).save([STATE])
+        await MappingStates(any_store, repository.tenant).keep_snapshots([STATE])
+    key = await any_store.keys.signing(name)
+    await any_store.tenants.erase(name)
+    assert await any_store.tenants.get(name) is None
+    for collection in any_store.common.personal:
+        left = [document["_id"] async for document in collection.find({}, {"_id": 1})]
+        assert not [each for each in left if each.startswith(f"{name}|")]
+        assert [each for each in left if each.startswith(f"{name}-other|")]
+    assert (await both[1].current("Patient", "p1")).version_id == 2
+    assert (await any_store.keys.signing(name)).kid != key.kid
+
+
+STATE = {
+    "source_system": "pms",
+    "source_table": "clients",
+    "source_pk": "1",
+    "output": "Patient",
+    "status": "mapped",
+}
