@@ -1,0 +1,24 @@
+"""batch: entries that stand for themselves, each with its own answer.  https://hl7.org/fhir/R4/http.html#transaction"""
+
+from __future__ import annotations
+
+from fhir_server.fhir import bundle, json
+from fhir_server.fhir.bundle import Entry
+from fhir_server.fhir.entry import EntryRequest, EntryResponse
+from fhir_server.fhir.outcome import FhirError, outcome
+from fhir_server.interactions import bundled
+from fhir_server.interactions.context import Context
+
+
+async def run(ctx: Context, entry: EntryRequest) -> EntryResponse:
+    answers = [await _answer(ctx, entry, each) for each in bundled.entries(ctx, entry)]
+    return EntryResponse(200, bundle.response("batch-response", answers), resource_type="Bundle")
+
+
+async def _answer(ctx: Context, outer: EntryRequest, entry: Entry) -> EntryResponse:
+    """The answer of one entry, or its refusal in the place of one."""
+    try:
+        request = bundled.request_of(ctx, outer, entry)
+        return bundled.without_body_for_head(request, await ctx.perform(ctx, request))
+    except FhirError as problem:
+        return EntryResponse(problem.status, json.encode(outcome(problem.issues)))

@@ -1,0 +1,118 @@
+"""capabilities: what this server does, said by what runs.  https://hl7.org/fhir/R4/http.html#capabilities
+
+Interactions come from the table, search parameters from the registry that search itself uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from importlib.metadata import version
+from typing import Any
+
+from fhir_server.fhir import definitions, json
+from fhir_server.fhir.entry import EntryRequest, EntryResponse
+from fhir_server.fhir.outcome import bad_value, not_supported
+from fhir_server.fhir.resource import Resource, instant
+from fhir_server.interactions.context import Context, Interaction
+from fhir_server.search import registry
+
+_MODES = ("full", "normative")
+_SECURITY = {
+    "service": [
+        {
+            "coding": [
+                {
+                    "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                    "code": "SMART-on-FHIR",
+                    "display": "SMART-on-FHIR",
+                }
+            ],
+            "text": "OAuth2 bearer tokens with the scopes of SMART App Launch",
+        }
+    ],
+    "description": "Every request but this one needs an access token of this tenant, with a scope for what it does.",
+}
+_STARTED = datetime.now(UTC)
+
+
+async def run(ctx: Context, entry: EntryRequest) -> EntryResponse:
+    mode = dict(entry.query).get("mode", "full")
+    if mode == "terminology":
+        raise not_supported("There is no TerminologyCapabilities: this server has no terminology operations.")
+    if mode not in _MODES:
+        raise bad_value(f"mode is '{mode}'; it can be {' or '.join(_MODES)}.")
+    head = json.encode(_head(ctx.base, ctx.repo.tenant.title or ctx.repo.tenant.name))
+    return EntryResponse(
+        200, b'%s,"rest":[%s]}' % (head[:-1], _rest(ctx.interactions)), resource_type="CapabilityStatement"
+    )
+
+
+def _head(base: str, title: str) -> Resource:
+    """What differs from tenant to tenant."""
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": instant(_STARTED),
+        "kind": "instance",
+        "software": {"name": "fhir-server", "version": _release()},
+        "implementation": {"description": title, "url": base},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+    }
+
+
+@cache
+def _release() -> str:
+    return version("fhir-server")
+
+
+@lru_cache(maxsize=1)
+def _rest(interactions: tuple[Interaction, ...]) -> bytes:
+    """The same for every tenant, and long: built once."""
+    return json.encode(
+        {
+            "mode": "server",
+            "security": _SECURITY,
+            "resource": [_resource(each, interactions) for each in sorted(definitions.resource_types())],
+            "interaction": [{"code": code} for code in _codes(row for row in interactions if row.on_system)],
+            "searchParam": [each for each in _parameters("Basic") if each["name"].startswith("_")],
+        }
+    )
+
+
+def _resource(resource_type: str, interactions: tuple[Interaction, ...]) -> Resource:
+    rows = [row for row in interactions if "{resource_type}" in row.path and row.applies_to(resource_type)]
+    return {
+        "type": resource_type,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{resource_type}",
+        "interaction": [{"code": code} for code in _codes(rows)],
+        "versioning": "versioned",
+        "readHistory": True,
+        **_conditional(_codes(rows)),
+        "referencePolicy": ["literal"],
+        "searchParam": _parameters(resource_type),
+    }
+
+
+def _parameters(resource_type: str) -> list[dict[str, str]]:
+    return [
+        {"name": code, "definition": parameter.url, "type": parameter.type}
+        for code, parameter in registry.supported(resource_type).items()
+    ]
+
+
+def _conditional(codes: list[str]) -> dict[str, Any]:
+    return {
+        "updateCreate": "update" in codes,
+        "conditionalCreate": "create" in codes,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": "update" in codes,
+        "conditionalDelete": "single" if "delete" in codes else "not-supported",
+    }
+
+
+def _codes(rows: Iterable[Interaction]) -> list[str]:
+    """Each code once, in the order of the table."""
+    return list(dict.fromkeys(row.code for row in rows))

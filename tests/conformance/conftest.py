@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from fhir_server.app import build
+from fhir_server.settings import Settings
+from tests.conformance.site import URL, Site
+
+
+@pytest.fixture(scope="module")
+async def site(mongo_url: str, database_name: str) -> AsyncIterator[Site]:
+    """The server as it is served, without a socket."""
+    settings = Settings(base_url=URL, mongo_url=mongo_url, database=database_name)
+    app = build(settings)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url=URL) as client,
+    ):
+        yield Site(app, client)

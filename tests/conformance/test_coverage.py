@@ -1,0 +1,26 @@
+"""Every row of the interaction table has conformance cases, and every case says what it is about."""
+
+from __future__ import annotations
+
+from fhir_server.fhir.entry import EntryRequest
+from fhir_server.fhir.outcome import FhirError
+from fhir_server.interactions.table import INTERACTIONS, resolve
+from tests.conformance.tables import Case, cases
+
+
+def _code(case: Case) -> str | None:
+    if case.url.startswith("/"):
+        return None
+    try:
+        return resolve(EntryRequest(case.method, case.url, case.row.get("body")))[0].code
+    except FhirError:
+        return None
+
+
+def test_every_interaction_has_cases() -> None:
+    assert {row.code for row in INTERACTIONS} <= {_code(case) for case in cases()}
+
+
+def test_no_two_cases_have_the_same_title() -> None:
+    titles = [case.title for case in cases()]
+    assert len(titles) == len(set(titles))

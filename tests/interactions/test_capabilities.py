@@ -1,0 +1,61 @@
+"""The CapabilityStatement says what runs, no more and no less."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fhir_server.fhir import definitions, json, validate
+from fhir_server.interactions.context import Context
+from fhir_server.interactions.table import INTERACTIONS
+from fhir_server.search import registry
+from tests.interactions.conftest import Tenant, ask
+
+
+@pytest.fixture
+async def statement(ctx: Context) -> dict[str, Any]:
+    answer = await ask(ctx, "GET metadata")
+    found: dict[str, Any] = json.trusted(answer.body or b"")
+    return found
+
+
+async def test_it_is_valid(statement: dict[str, Any]) -> None:
+    validate.check(statement)
+
+
+async def test_every_row_of_the_table_is_listed(statement: dict[str, Any]) -> None:
+    rest = statement["rest"][0]
+    listed = {each["code"] for each in rest["interaction"]}
+    listed |= {each["code"] for resource in rest["resource"] for each in resource["interaction"]}
+    assert listed == {row.code for row in INTERACTIONS} - {"capabilities"}
+
+
+async def test_every_resource_type_is_listed(statement: dict[str, Any]) -> None:
+    assert {each["type"] for each in statement["rest"][0]["resource"]} == definitions.resource_types()
+
+
+async def test_search_parameters_are_those_that_search_understands(ctx: Context, statement: dict[str, Any]) -> None:
+    for resource in statement["rest"][0]["resource"]:
+        assert {each["name"] for each in resource["searchParam"]} == set(registry.supported(resource["type"]))
+    patient = next(each for each in statement["rest"][0]["resource"] if each["type"] == "Patient")
+    for parameter in patient["searchParam"]:
+        answer = await ask(ctx, f"GET Patient?{parameter['name']}:missing=true")
+        assert answer.status == 200, parameter["name"]
+
+
+async def test_records_cannot_be_changed(statement: dict[str, Any]) -> None:
+    record = next(each for each in statement["rest"][0]["resource"] if each["type"] == "AuditEvent")
+    assert {each["code"] for each in record["interaction"]}.isdisjoint({"update", "delete"})
+    assert (record["updateCreate"], record["conditionalUpdate"], record["conditionalDelete"]) == (
+        False,
+        False,
+        "not-supported",
+    )
+    assert record["conditionalCreate"] is True
+
+
+async def test_each_tenant_has_its_own_address(tenant: Tenant) -> None:
+    for ctx in (await tenant(), await tenant()):
+        answer = await ask(ctx, "GET metadata")
+        assert json.trusted(answer.body or b"")["implementation"]["url"] == ctx.base
