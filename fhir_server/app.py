@@ -1,0 +1,123 @@
+"""The one place where the rooms are wired: `build(settings)` reads as a table of contents."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+
+from fhir_server.auth import jwks
+from fhir_server.auth.keyring import Keyring
+from fhir_server.auth.tokens import AccessTokens
+from fhir_server.fhir.outcome import FhirError
+from fhir_server.rest import health, log
+from fhir_server.rest.admission import Admission
+from fhir_server.rest.asgi import Receive, Scope, Send
+from fhir_server.rest.body import BodyLimits
+from fhir_server.rest.door import Door, Manners
+from fhir_server.rest.recorder import Recorder
+from fhir_server.rest.render import Compression
+from fhir_server.settings import Settings
+from fhir_server.store.connection import Store, opened
+
+DESCRIPTION = """
+The FHIR API is at `/fhir/{tenant}`; what it can do is said by its CapabilityStatement, `/fhir/{tenant}/metadata`.
+This page shows the other endpoints.
+"""
+
+UNTRACED: Any = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
+"""Traces made by the framework would carry URLs and messages of exceptions, which can be about a patient."""
+
+FHIR = "/fhir/"
+
+
+class Application(FastAPI):
+    """FastAPI with the FHIR door in front: what is below `/fhir` passes neither its router nor its wrappers.
+
+    A Starlette mount would do the same and cost every read some tens of microseconds.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and f"{scope['path']}/".startswith(FHIR):
+            await self.state.door(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def build(settings: Settings) -> FastAPI:
+    app = Application(
+        title="FHIR server",
+        version=version("fhir-server"),
+        description=DESCRIPTION,
+        lifespan=_lifespan(settings),
+        redoc_url=None,
+        telemetry=UNTRACED,
+    )
+    app.include_router(health.router)
+    app.include_router(jwks.router)
+    app.add_middleware(Recorder, secure=_is_secure(settings))
+    return app
+
+
+def from_environment() -> FastAPI:
+    """What every worker process of an ASGI server calls."""
+    settings = Settings()
+    log.configure(settings.log_level)
+    return build(settings)
+
+
+def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opened(
+            mongo_url=settings.mongo_url,
+            data_dir=settings.data_dir.expanduser(),
+            memory=settings.memory,
+            database=settings.database,
+            mongod=settings.mongod,
+        ) as store:
+            await _provide(store, settings.tenants)
+            keyring = Keyring(store.tenants, store.keys)
+            app.state.store = store
+            app.state.keyring = keyring
+            app.state.door = _door(settings, store, keyring)
+            _settle_memory()
+            yield
+
+    return lifespan
+
+
+async def _provide(store: Store, names: frozenset[str]) -> None:
+    """Workers start together: one of them is first, and the others find what it made."""
+    for name in sorted(names):
+        try:
+            await store.tenants.create(name)
+        except FhirError as problem:
+            if problem.status != 409:
+                raise
+
+
+def _door(settings: Settings, store: Store, keyring: Keyring) -> Recorder:
+    tokens = None if settings.no_auth else AccessTokens(keyring, settings.issuer_url)
+    manners = Manners(
+        public_url=settings.public_url,
+        body=BodyLimits(settings.max_body_bytes, settings.body_grace_seconds, settings.body_bytes_per_second),
+        compression=Compression(settings.gzip_level, settings.gzip_minimum_bytes),
+        cors_origins=settings.cors_origins,
+    )
+    return Recorder(Door(store, Admission(store.tenants, tokens), manners), secure=_is_secure(settings))
+
+
+def _is_secure(settings: Settings) -> bool:
+    return settings.public_url.startswith("https:")
+
+
+def _settle_memory() -> None:
+    """What start-up made lives as long as the process: the collector need not walk it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)

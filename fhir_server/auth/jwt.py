@@ -1,0 +1,158 @@
+"""One strict verifier for every JSON Web Token: what is not expressly allowed is refused.  RFC 7519, RFC 8725
+
+A token is refused before any key is touched unless it is compact, small, and says nothing in its header but the
+algorithm, the key and the type: keys that come with the token (`jwk`, `jku`, `x5u`, `x5c`) and extensions (`crit`,
+`b64`, `zip`) are never looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, RSAKey
+
+SigningKey = ECKey | RSAKey
+
+MAX_BYTES = 8192
+CLOCK_SKEW = 60
+"""Seconds that the clock of another issuer may be ahead of ours."""
+
+Claims = Mapping[str, Any]
+
+
+class InvalidToken(Exception):
+    """A token that stands for nobody; the message is for the log and the client, and repeats nothing of the token."""
+
+    expired = False
+
+
+class ExpiredToken(InvalidToken):
+    """A token that was good until its time was over."""
+
+    expired = True
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a token for one use must look like."""
+
+    types: frozenset[str]
+    algorithms: frozenset[str] = frozenset({"ES384", "RS384"})
+    """https://hl7.org/fhir/smart-app-launch/STU2.2/client-confidential-asymmetric.html: both SHALL be supported"""
+    headers: frozenset[str] = frozenset({"alg", "kid", "typ"})
+    texts: tuple[str, ...] = ("iss", "sub", "aud", "jti")
+    lifetime: int = 300
+    """Seconds from `iat` to `exp` at most."""
+
+
+ACCESS_TOKEN = Purpose(
+    types=frozenset({"at+jwt", "application/at+jwt"}),
+    texts=("iss", "sub", "aud", "jti", "client_id", "scope", "tenant"),
+    lifetime=366 * 86_400,
+)
+"""RFC 9068 §4: the resource server MUST reject any other type. An operator may mint one for a year, no longer."""
+
+
+def verified(
+    token: str, purpose: Purpose, keys: Mapping[str, SigningKey], *, issuer: str, audience: str, now: float
+) -> Claims:
+    """The claims of a token that is all it should be; anything else is `InvalidToken`."""
+    header, claims = opened(token)
+    key = _key(header, purpose, keys)
+    try:
+        jws.deserialize_compact(token, key, algorithms=[header["alg"]])
+    except (JoseError, ValueError) as problem:
+        raise InvalidToken("the signature does not fit the key") from problem
+    _check_claims(claims, purpose, issuer, audience)
+    _check_times(claims, purpose, now)
+    return claims
+
+
+def opened(token: str) -> tuple[Claims, Claims]:
+    """Header and claims, not verified yet: good for finding the keys and for nothing else."""
+    if len(token) > MAX_BYTES:
+        raise InvalidToken(f"it is longer than {MAX_BYTES} bytes")
+    parts = token.split(".")
+    if len(parts) != 3:
+        raise InvalidToken("it is not a signed token in compact form")
+    header, claims, _ = map(_decoded, parts)
+    return _object(header, "header"), _object(claims, "payload")
+
+
+def _decoded(part: str) -> bytes:
+    """Base64url without padding, and nothing that a lenient decoder would skip. RFC 7515 §2"""
+    try:
+        raw = base64.b64decode(part.encode("ascii") + b"=" * (-len(part) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError) as problem:
+        raise InvalidToken("it is not base64url") from problem
+    if base64.urlsafe_b64encode(raw).rstrip(b"=") != part.encode():
+        raise InvalidToken("it is not base64url in its one right form")
+    return raw
+
+
+def _object(raw: bytes, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_refused)
+    except (ValueError, RecursionError) as problem:
+        raise InvalidToken(f"its {name} is not JSON with each name once") from problem
+    if not isinstance(value, dict):
+        raise InvalidToken(f"its {name} is not a JSON object")
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """RFC 7519 §4: duplicate names are refused, since readers differ on which one counts."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return found
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _key(header: Claims, purpose: Purpose, keys: Mapping[str, SigningKey]) -> SigningKey:
+    if not purpose.headers.issuperset(header):
+        raise InvalidToken("its header has members that are not allowed here")
+    algorithm, key_id, kind = header.get("alg"), header.get("kid"), header.get("typ")
+    if not isinstance(algorithm, str) or algorithm not in purpose.algorithms:
+        raise InvalidToken(f"its algorithm is none of {', '.join(sorted(purpose.algorithms))}")
+    if not isinstance(kind, str) or kind.lower() not in purpose.types:
+        raise InvalidToken("its type is not that of a token for this use")
+    key = keys.get(key_id) if isinstance(key_id, str) else None
+    if key is None or key.alg != algorithm:
+        raise InvalidToken("it is not signed with a key of this issuer")
+    return key
+
+
+def _check_claims(claims: Claims, purpose: Purpose, issuer: str, audience: str) -> None:
+    for name in purpose.texts:
+        if not isinstance(claims.get(name), str) or not claims[name]:
+            raise InvalidToken(f"its claim '{name}' is missing or not one text")
+    if claims["iss"] != issuer:
+        raise InvalidToken("another issuer made it")
+    if claims["aud"] != audience:
+        raise InvalidToken(f"it is meant for another server or tenant than {audience}")
+
+
+def _check_times(claims: Claims, purpose: Purpose, now: float) -> None:
+    """RFC 7519 §4.1.4-6; whole seconds, since an infinite or textual time would never be over."""
+    for name in ("exp", "iat"):
+        if type(claims.get(name)) is not int:
+            raise InvalidToken(f"its claim '{name}' is missing or not a whole number")
+    if type(claims.get("nbf", 0)) is not int:
+        raise InvalidToken("its claim 'nbf' is not a whole number")
+    if max(claims["iat"], claims.get("nbf", 0)) > now + CLOCK_SKEW:
+        raise InvalidToken("it is not valid yet")
+    if claims["exp"] - claims["iat"] > purpose.lifetime:
+        raise InvalidToken(f"it lives longer than {purpose.lifetime} s")
+    if claims["exp"] <= now:
+        raise ExpiredToken("it has expired")

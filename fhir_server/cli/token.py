@@ -1,0 +1,71 @@
+"""`fhir-server token`: an access token minted by whoever has the store.  RFC 9068"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fhir_server.access.scopes import InvalidScope
+from fhir_server.auth.jwt import ACCESS_TOKEN
+from fhir_server.auth.keyring import Keyring
+from fhir_server.auth.tokens import issue
+from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, run, settings, show, store, tenant_of
+from fhir_server.fhir.resource import ID
+from fhir_server.settings import Settings
+
+app = typer.Typer()
+
+HOUR = 3600
+
+
+@app.command()
+def token(
+    tenant: TenantName,
+    scope: Annotated[str, typer.Option("--scope", "-s", help="Scopes, separated by spaces.")] = "system/*.cruds",
+    patient: Annotated[str | None, typer.Option(help="Id of the patient that patient/ scopes are about.")] = None,
+    user: Annotated[str, typer.Option(help="Who it stands for, such as Practitioner/p1.")] = "operator",
+    client: Annotated[str, typer.Option(help="The client it is given to.")] = "fhir-server",
+    ttl: Annotated[int, typer.Option(min=1, max=ACCESS_TOKEN.lifetime, help="Seconds until it expires.")] = HOUR,
+    base_url: Annotated[str | None, typer.Option(help="Public URL of the server.", envvar="FHIR_BASE_URL")] = None,
+    mongo_url: MongoUrl = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Mint an access token and print it, nothing else, so that it can be used as it is.
+
+    [bold]Examples[/]
+
+      TOKEN=$(fhir-server token --tenant riverside --scope 'system/*.rs')
+      fhir-server token --tenant riverside --scope 'patient/*.rs' --patient p1 --ttl 300
+      curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/fhir/riverside/Patient
+    """
+    if patient is not None and not ID.match(patient):
+        fail(f"'{patient}' is not the id of a patient; give it without 'Patient/'.", code=2)
+    if patient is None and "patient/" in scope.replace("launch/patient", ""):
+        fail("A scope that starts with patient/ is about one patient: add --patient ID.", code=2)
+    chosen = settings(mongo_url=mongo_url, data_dir=data_dir, base_url=base_url)
+    minted = run(_minted(chosen, tenant, user, client, scope, patient, ttl))
+    result = {"token": minted, "tenant": tenant, "scope": scope, "expires_in": ttl}
+    show(result, as_json, lambda: minted)
+
+
+async def _minted(
+    chosen: Settings, tenant: str, user: str, client: str, scope: str, patient: str | None, ttl: int
+) -> str:
+    async with store(chosen) as found:
+        await tenant_of(found, tenant)
+        key = await Keyring(found.tenants, found.keys).signing(tenant)
+    try:
+        return issue(
+            key,
+            base_url=chosen.issuer_url,
+            tenant=tenant,
+            subject=user,
+            client_id=client,
+            scope=scope,
+            patient=patient,
+            ttl=ttl,
+        )
+    except InvalidScope as problem:
+        fail(str(problem), code=2)

@@ -1,0 +1,114 @@
+"""The FHIR door: one HTTP request in, one entry performed, one HTTP answer out.  https://hl7.org/fhir/R4/http.html
+
+A pure ASGI application: FastAPI's routing and dependencies would cost a third of a read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fhir_server.fhir.entry import EntryRequest, EntryResponse
+from fhir_server.fhir.outcome import FhirError
+from fhir_server.interactions.context import Context, Interaction
+from fhir_server.interactions.table import context, resolve
+from fhir_server.rest import binary, cors, entries, headers, log, negotiation, render
+from fhir_server.rest.address import Address, located
+from fhir_server.rest.admission import Admission
+from fhir_server.rest.asgi import Receive, Scope, Send
+from fhir_server.rest.body import BodyLimits, ClientGone
+from fhir_server.rest.exchange import KEY, Exchange
+from fhir_server.rest.headers import Headers
+from fhir_server.rest.negotiation import Wanted
+from fhir_server.rest.render import Answer, Compression
+from fhir_server.store.connection import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How this server speaks HTTP, as set by its operator."""
+
+    public_url: str
+    body: BodyLimits
+    compression: Compression
+    cors_origins: frozenset[str]
+
+
+class Door:
+    def __init__(self, store: Store, admission: Admission, manners: Manners):
+        self._store = store
+        self._admission = admission
+        self._manners = manners
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange: Exchange = scope[KEY]
+        given = dict(scope["headers"])
+        try:
+            reply = await self._reply(scope, given, receive, exchange)
+        except FhirError as problem:
+            reply = render.refusal(problem)
+        except ClientGone:
+            return
+        except Exception:
+            log.failure(exchange.request_id)
+            reply = render.failure(exchange.request_id)
+        if b"origin" in given:
+            path = scope["path"].removeprefix("/fhir/").partition("/")[2]
+            reply.headers = reply.headers + cors.granted(given, path, self._manners.cors_origins)
+        await render.send(
+            reply,
+            send,
+            head=scope["method"] == "HEAD",
+            accept_encoding=given.get(b"accept-encoding", b""),
+            compression=self._manners.compression,
+        )
+
+    async def _reply(self, scope: Scope, given: Headers, receive: Receive, exchange: Exchange) -> Answer:
+        address = located(scope)
+        given = headers.checked(scope["headers"], given)
+        if cors.is_preflight(scope["method"], given):
+            return Answer(204, cors.preflight(given, address.path, self._manners.cors_origins))
+        ctx = await self._context(scope["method"], address, given, exchange)
+        wanted = negotiation.wanted(given, address.query)
+        entry = entries.asked(scope["method"], address, given)
+        entry, interaction, path = await self._resolved(entry, given, receive, exchange)
+        as_content = _as_content(interaction, path, wanted)
+        if not as_content:
+            wanted.check()
+        response = await interaction.run(ctx, entry, **path)
+        if as_content and response.status == 200:
+            return _content(response)
+        return render.answer(response, ctx.base, pretty=wanted.pretty)
+
+    async def _context(self, method: str, address: Address, given: Headers, exchange: Exchange) -> Context:
+        tenant, caller = await self._admission.admit(method, address, given)
+        exchange.tenant, exchange.client_id, exchange.token_id = tenant.name, caller.client_id, caller.token_id
+        return context(
+            self._store.repository(tenant, caller),
+            base=f"{self._manners.public_url}/fhir/{tenant.name}",
+            cursor_key=await self._store.keys.cursor(tenant.name),
+        )
+
+    async def _resolved(
+        self, entry: EntryRequest, given: Headers, receive: Receive, exchange: Exchange
+    ) -> tuple[EntryRequest, Interaction, dict[str, str]]:
+        """The row of the table, and the body, which is not read for what has no row.
+
+        Only the Bundle itself says whether what is posted to the base is a batch or a transaction.
+        """
+        if not entry.path and entry.method == "POST":
+            entry = await entries.filled(entry, {}, given, receive, self._manners.body)
+        interaction, path = resolve(entry)
+        exchange.interaction, exchange.resource_type = interaction.code, path.get("resource_type")
+        if entry.path and entry.method in entries.WITH_BODY:
+            entry = await entries.filled(entry, path, given, receive, self._manners.body)
+        return entry, interaction, path
+
+
+def _as_content(interaction: Interaction, path: dict[str, str], wanted: Wanted) -> bool:
+    """Whether a Binary is asked for as what it is. https://hl7.org/fhir/R4/binary.html#rest"""
+    return path.get("resource_type") == binary.TYPE and interaction.code in binary.READS and not wanted.fhir
+
+
+def _content(response: EntryResponse) -> Answer:
+    shown, body = binary.content(response)
+    return Answer(200, [*render.FIXED, *render.validators(response), *shown], body)

@@ -1,0 +1,76 @@
+"""An HTTP request as an entry: the same form that a Bundle brings.
+https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fhir_server.fhir import json
+from fhir_server.fhir.entry import EntryRequest
+from fhir_server.fhir.outcome import bad_value
+from fhir_server.rest import binary, body
+from fhir_server.rest.address import Address
+from fhir_server.rest.asgi import Receive
+from fhir_server.rest.body import BodyLimits
+from fhir_server.rest.headers import Headers, moment, preferences, text
+from fhir_server.rest.negotiation import FHIR_JSON, FORM, content, unsupported_content, without_format
+
+WITH_BODY = frozenset({"POST", "PUT"})
+SEARCH = "_search"
+
+
+def asked(method: str, address: Address, headers: Headers) -> EntryRequest:
+    """The entry without its body, which is read only once it is clear that somebody may send it."""
+    query = without_format(address.query)
+    since = headers.get(b"if-modified-since")
+    return EntryRequest(
+        method="GET" if method == "HEAD" else method,
+        url=f"{address.path}?{query}" if query else address.path,
+        if_match=text(headers, b"if-match"),
+        if_none_match=text(headers, b"if-none-match"),
+        if_modified_since=moment(since) if since else None,
+        if_none_exist=text(headers, b"if-none-exist"),
+        prefer=preferences(headers[b"prefer"]) if b"prefer" in headers else frozenset(),
+    )
+
+
+async def filled(
+    entry: EntryRequest, path: dict[str, str], headers: Headers, receive: Receive, limits: BodyLimits
+) -> EntryRequest:
+    """The entry with what its body says: a resource, the content of a Binary, or search parameters."""
+    if entry.path.rpartition("/")[2] == SEARCH:
+        _expect(FORM, headers)
+        return _searching(entry, await body.read(receive, headers, limits))
+    if path.get("resource_type") == binary.TYPE and _is_raw(headers):
+        raw = await body.read(receive, headers, limits)
+        return replace(entry, resource=binary.received(raw, headers, path.get("resource_id")))
+    _expect(FHIR_JSON, headers)
+    return replace(entry, resource=json.parse(await body.read(receive, headers, limits)))
+
+
+def _is_raw(headers: Headers) -> bool:
+    found = content(headers)
+    return found is not None and not found.is_fhir
+
+
+def _expect(expected: str, headers: Headers) -> None:
+    """415 before the body is read. https://hl7.org/fhir/R4/http.html#mime-type"""
+    found = content(headers)
+    if expected == FORM:
+        # A search without a body needs no type for it.
+        fits = found.name == FORM if found else headers.get(b"content-length", b"0") == b"0"
+    else:
+        fits = found is not None and found.is_json
+    if not fits:
+        raise unsupported_content(found, expected)
+
+
+def _searching(entry: EntryRequest, form: bytes) -> EntryRequest:
+    """Parameters of the URL and of the body count together. https://hl7.org/fhir/R4/http.html#search"""
+    try:
+        more = without_format(form.decode("ascii").strip())
+    except UnicodeDecodeError as problem:
+        raise bad_value("The form has characters that must be percent-encoded as UTF-8.") from problem
+    separator = "&" if "?" in entry.url else "?"
+    return replace(entry, url=f"{entry.url}{separator}{more}") if more else entry

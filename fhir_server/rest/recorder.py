@@ -1,0 +1,55 @@
+"""Every request gets its id, its security headers, its log line and its place in the metrics."""
+
+from __future__ import annotations
+
+import time
+
+from fhir_server.rest import log, metrics
+from fhir_server.rest.asgi import App, Message, RawHeaders, Receive, Scope, Send
+from fhir_server.rest.exchange import KEY, Exchange
+
+CLOSED_BY_CLIENT = 499
+"""The client went away before there was an answer: not an HTTP status, only a word for the log."""
+
+SECURITY: RawHeaders = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-site"),
+]
+TRANSPORT = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+"""RFC 6797: only where the published address is https."""
+
+
+class Recorder:
+    """The only wrapper of the FHIR door, and the outermost one of everything else."""
+
+    def __init__(self, app: App, *, secure: bool):
+        self._app = app
+        self._fixed = [*SECURITY, TRANSPORT] if secure else SECURITY
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = scope[KEY] = Exchange.of(scope)
+        fixed = self._fixed
+
+        async def record(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                message["headers"] = [*message["headers"], *fixed, (b"x-request-id", exchange.request_id.encode())]
+            else:
+                exchange.sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, record)
+        except BaseException:
+            exchange.status = exchange.status or 500
+            raise
+        finally:
+            exchange.status = exchange.status or CLOSED_BY_CLIENT
+            seconds = time.perf_counter() - exchange.started
+            metrics.observe(exchange, seconds)
+            log.request(exchange, time.time(), seconds)
