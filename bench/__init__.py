@@ -1,0 +1,1 @@
+"""The benchmark: this server against the bare MongoDB call it cannot do without, on one machine in one run."""

@@ -1,0 +1,167 @@
+"""`python -m bench`: measure, print a table, write `bench/results/latest.json`.  Targets: README, section Figures.
+
+Every ratio compares this server with a bare application that does the one MongoDB call and returns the same bytes, in
+alternating rounds on the same machine in the same run; the median of the rounds is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.write_concern import WriteConcern
+from rich.progress import track
+
+from bench import processes, report, stages
+from bench.client import Load, get, post
+from bench.data import bundle
+from bench.report import Figure
+from fhir_server.fhir import json
+
+TENANT = "bench"
+BASE = f"/fhir/{TENANT}"
+DATABASE = "fhir"
+
+
+class Run:
+    """One run: the ports, the token and the MongoDB client that the measurements share."""
+
+    def __init__(self, mongo_url: str, ours: int, bare: int, token: str, seconds: float, rounds: int) -> None:
+        self.mongo_url, self.ours, self.bare, self.token = mongo_url, ours, bare, token
+        self.seconds, self.rounds = seconds, rounds
+        self.database: Any = MongoClient(mongo_url, w="majority", journal=True)[DATABASE]
+
+    def against(self, name: str, ours: list[bytes], bare: list[bytes], target: float | None) -> Figure:
+        """Alternate rounds of ours and the yardstick, median of each."""
+        pairs = [
+            (self._load(self.ours, ours), self._load(self.bare, bare))
+            for _ in track(range(self.rounds), description=f"{name:24}")
+        ]
+        mine, theirs = ([pair[side] for pair in pairs] for side in (0, 1))
+        return Figure(
+            name, _median(mine), "/s", _median(theirs), target, more={"p99 ms": statistics.median(x.p99 for x in mine)}
+        )
+
+    def _load(self, port: int, requests: list[bytes]) -> Load:
+        load = processes.load(port, requests, seconds=self.seconds)
+        if load.failures:
+            raise RuntimeError(f"{load.failures} requests failed, the first of them like {requests[0][:200]!r}")
+        return load
+
+
+def _median(loads: list[Load]) -> float:
+    return statistics.median(each.rate for each in loads)
+
+
+def ingest(run: Run, patients: int) -> Figure:
+    """Transactions of one patient each, against `insert_many` of the very documents they became."""
+    bodies = [post(BASE, json.encode(bundle(seed)), run.token) for seed in range(patients)]
+    count = sum(len(bundle(seed)["entry"]) for seed in range(patients))
+    started = time.perf_counter()
+    failures = processes.send_all(run.ours, bodies)
+    ours = count / (time.perf_counter() - started)
+    if failures:
+        raise RuntimeError(f"{failures} transactions failed")
+    return Figure("transaction ingest", ours, "resources/s", _insert_many(run), 0.3)
+
+
+def _insert_many(run: Run) -> float:
+    source = run.database.resources
+    target = run.database.get_collection("bench_insert", write_concern=WriteConcern("majority", j=True))
+    target.drop()
+    for name, spec in source.index_information().items():
+        if name != "_id_":
+            target.create_index(spec["key"], name=name)
+    documents = list(source.find({"t": TENANT}))
+    started = time.perf_counter()
+    for first in range(0, len(documents), 500):
+        target.insert_many(documents[first : first + 500], ordered=False)
+    seconds = time.perf_counter() - started
+    target.drop()
+    return len(documents) / seconds
+
+
+def read(run: Run) -> Figure:
+    ids = [
+        each["id"] for each in run.database.resources.find({"t": TENANT, "rt": "Observation"}, {"id": 1}).limit(5000)
+    ]
+    random.Random(1).shuffle(ids)
+    ours = [get(f"{BASE}/Observation/{each}", run.token) for each in ids]
+    bare = [get(f"/read/{TENANT}|Observation|{each}") for each in ids]
+    return run.against("read by id", ours, bare, 0.6)
+
+
+def search(run: Run) -> Figure:
+    codes = ("8867-4", "8480-6", "8462-4", "29463-7")
+    ours = [get(f"{BASE}/Observation?code=http://loinc.org|{code}", run.token) for code in codes]
+    bare = [
+        get(f"/search/?rt=Observation&tok=code=http://loinc.org|{code}".replace("tok=code=", "tok=code%3D"))
+        for code in codes
+    ]
+    return run.against("search page of 50", ours, bare, 0.5)
+
+
+def create(run: Run) -> Figure:
+    """Observations of one patient, without the other references that would need resources of their own."""
+    patient = run.database.resources.find_one({"t": TENANT, "rt": "Patient"}, {"id": 1})["id"]
+    resources = (entry["resource"] for entry in bundle(1)["entry"])
+    drawn = next(each for each in resources if each["resourceType"] == "Observation")
+    observation = {name: value for name, value in drawn.items() if name != "encounter"}
+    body = json.encode({**observation, "subject": {"reference": f"Patient/{patient}"}})
+    return run.against("create", [post(f"{BASE}/Observation", body, run.token)], [post("/create/", body)], None)
+
+
+def sizes(run: Run) -> list[Figure]:
+    stats = run.database.command("collStats", "resources")
+    run.database.client.admin.command("fsync")
+    count = stats["count"]
+    return [
+        Figure("data per resource", stats["storageSize"] / count, "bytes"),
+        Figure("index per resource", stats["totalIndexSize"] / count, "bytes"),
+    ]
+
+
+MEASUREMENTS: tuple[Callable[[Run], Figure], ...] = (read, search, create)
+
+
+def measure(seconds: float, rounds: int, patients: int) -> list[Figure]:
+    with (
+        tempfile.TemporaryDirectory(prefix="fhir-bench-") as directory,
+        processes.database(Path(directory)) as mongo_url,
+    ):
+        processes.command("tenant", "create", TENANT, "--mongo-url", mongo_url)
+        minted = processes.command("token", "--tenant", TENANT, "--scope", "system/*.cruds", "--mongo-url", mongo_url)
+        ours, bare = processes.free_port(), processes.free_port()
+        with processes.server(mongo_url, ours) as (server, cold), processes.yardstick(mongo_url, DATABASE, bare):
+            idle = processes.memory(server.pid)
+            run = Run(mongo_url, ours, bare, minted["token"], seconds, rounds)
+            figures = [ingest(run, patients), *(each(run) for each in MEASUREMENTS), *sizes(run)]
+        return [
+            *figures,
+            Figure("cold start", cold, "s", target=3, at_most=True),
+            Figure("idle memory per worker", idle, "MiB", target=150, at_most=True),
+        ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=float, default=4, help="length of a round")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement")
+    parser.add_argument("--patients", type=int, default=150, help="patients loaded, about 65 resources each")
+    parser.add_argument("--json", type=Path, default=Path("bench/results/latest.json"), help="where the figures go")
+    asked = parser.parse_args()
+    figures = measure(asked.seconds, asked.rounds, asked.patients)
+    costs = stages.measured()
+    report.show(figures, costs)
+    report.write(asked.json, figures, costs)
+
+
+if __name__ == "__main__":
+    main()
