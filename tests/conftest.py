@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from fhir_server.store import mongod
 
 ROOT = Path(__file__).parent.parent
 MONGO_URL = "FHIR_TEST_MONGO_URL"
+COUNTED = "counted: "
 
 
 def started(directory: Path) -> tuple[str, Callable[[], None]]:
@@ -42,6 +44,24 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(directory.cleanup)
     os.environ[MONGO_URL], stop = started(Path(directory.name))
     config.add_cleanup(stop)
+
+
+@pytest.fixture
+def counted(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
+    """Adds to a figure that is printed at the end of the run, whichever process counted it."""
+    return lambda name, number: record_property(f"{COUNTED}{name}", number)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    totals: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        for name, number in report.user_properties:
+            if name.startswith(COUNTED):
+                totals[name.removeprefix(COUNTED)] += int(str(number))
+    if totals:
+        terminalreporter.section("counted")
+    for name, total in sorted(totals.items()):
+        terminalreporter.write_line(f"{total:>8,} {name}")
 
 
 @pytest.fixture(scope="session")

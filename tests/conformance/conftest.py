@@ -9,11 +9,14 @@ from fhir_server.app import build
 from fhir_server.settings import Settings
 from tests.conformance.site import URL, Site
 
+LARGEST = 64 * 1024 * 1024
+"""One of the official examples has 35 MB."""
+
 
 @pytest.fixture(scope="module")
 async def site(mongo_url: str, database_name: str) -> AsyncIterator[Site]:
     """The server as it is served, without a socket."""
-    settings = Settings(base_url=URL, mongo_url=mongo_url, database=database_name)
+    settings = Settings(base_url=URL, mongo_url=mongo_url, database=database_name, max_body_bytes=LARGEST)
     app = build(settings)
     transport = httpx.ASGITransport(app)
     async with (

@@ -38,8 +38,8 @@ class Answer:
 
 class Site:
     def __init__(self, app: FastAPI, client: httpx.AsyncClient) -> None:
-        self._app = app
-        self._client = client
+        self.app = app
+        self.client = client
         self._numbers = count(1)
         self._shared: dict[tuple[str, str], tuple[str, str]] = {}
 
@@ -56,7 +56,7 @@ class Site:
         number = next(self._numbers)
         own, other = f"c{number}", f"c{number}-other"
         for tenant, resources in ((own, table.given), (other, table.other)):
-            await self._app.state.store.tenants.create(tenant, settings=table.settings)
+            await self.app.state.store.tenants.create(tenant, settings=table.settings)
             await self._fill(tenant, resources)
         for request in table.after:
             answer = await self.by_http(own, await self.token(own), {"request": request})
@@ -64,12 +64,12 @@ class Site:
         return own, other
 
     async def _fill(self, tenant: str, resources: list[dict[str, Any]]) -> None:
-        store = self._app.state.store
+        store = self.app.state.store
         repository = store.repository(await store.tenants.get(tenant), Caller.system(tenant, "conformance"))
         await repository.put_many(resources)
 
     async def token(self, tenant: str, scope: str = EVERYTHING, **more: Any) -> str:
-        key = await self._app.state.keyring.signing(tenant)
+        key = await self.app.state.keyring.signing(tenant)
         who = {"subject": "someone", "client_id": "an-app", **more}
         return issue(key, base_url=URL, tenant=tenant, scope=scope, **who)
 
@@ -83,7 +83,7 @@ class Site:
             headers["Content-Type"] = "application/x-www-form-urlencoded" if "form" in row else JSON
         headers |= row.get("headers", {})
         target = url if url.startswith(("http:", "/")) else f"/fhir/{tenant}" + (f"/{url}" if url else "")
-        response = await self._client.request(method, target, headers=headers, content=content)
+        response = await self.client.request(method, target, headers=headers, content=content)
         return Answer(response.status_code, response.headers, _parsed(response.text), response.text)
 
     async def in_a_batch(self, tenant: str, token: str | None, row: Mapping[str, Any]) -> Answer:

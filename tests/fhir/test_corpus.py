@@ -71,5 +71,5 @@ def test_nearly_all_are_right_at_first_sight(r4_package: Path, part: int) -> Non
     unsure = [name for name, resource in resources if not is_sound(resource)]
     assert len(unsure) < len(resources) / 20
     for name, resource in resources:
-        if len(json.encode(resource)) < 100_000:
+        if len(json.encode(resource)) < 30_000:
             assert faults(resource) == [], name

@@ -92,8 +92,10 @@ def test_a_composite_names_its_parts() -> None:
 
 
 def test_codes_of_a_value_set() -> None:
-    assert codes(f"{GENDER}|4.0.1") == {"male", "female", "other", "unknown"}
-    assert codings(GENDER) == {("http://hl7.org/fhir/administrative-gender", code) for code in codes(GENDER) or ()}
+    assert codes(f"{GENDER}|4.0.1") == frozenset({"male", "female", "other", "unknown"})
+    assert codings(GENDER) == frozenset(
+        ("http://hl7.org/fhir/administrative-gender", code) for code in codes(GENDER) or ()
+    )
     assert codes("http://hl7.org/fhir/ValueSet/mimetypes") is None
     assert codes("http://example.org/unknown") is None
 

@@ -18,7 +18,7 @@ from fhir_server.fhir.types import compiled, is_sound
 from fhir_server.fhir.validate import check, faults
 
 CHANGES = 100
-STRANGE = [
+STRANGE: list[Any] = [
     None,
     True,
     0,

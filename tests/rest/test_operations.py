@@ -43,12 +43,14 @@ async def test_a_request_is_one_line_without_a_patient(
     served: House, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.INFO, "fhir_server.requests")
-    await served.ask("GET", "Patient?name=CANARY", headers={"X-Request-Id": "r-1"})
-    await served.ask("GET", "Patient/CANARY", headers={"X-Request-Id": "r-2"})
+    await served.ask("GET", "Patient?name=CANARY", headers={"X-Request-Id": "mine-1"})
+    await served.ask("GET", "Patient/CANARY", headers={"X-Request-Id": "mine-2"})
+    served.app.state.records.flush()
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    lines = [line for line in lines if line["request"].startswith("mine-")]
     assert [(line["request"], line["interaction"], line["status"]) for line in lines] == [
-        ("r-1", "search-type", 200),
-        ("r-2", "read", 404),
+        ("mine-1", "search-type", 200),
+        ("mine-2", "read", 404),
     ]
     assert lines[0]["tenant"] == "mine"
     assert lines[0]["type"] == "Patient"

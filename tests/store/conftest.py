@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from itertools import count
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -23,7 +24,7 @@ async def store(mongo_url: str) -> AsyncIterator[Store]:
     database = f"test_{uuid4().hex}"
     async with opened(mongo_url=mongo_url, database=database) as found:
         yield found
-    async with AsyncMongoClient(mongo_url, serverMonitoringMode="poll") as client:
+    async with AsyncMongoClient[Any](mongo_url, serverMonitoringMode="poll") as client:
         await client.drop_database(database)
 
 

@@ -121,7 +121,7 @@ async def test_nobody_there_is_told_without_the_password() -> None:
     assert monotonic() - started < SOON
 
 
-@pytest.mark.parametrize("url", ["postgres://x", "mongodb://", "mongodb://a:99999", "mongodb://a/?w=x&j=maybe"])
+@pytest.mark.parametrize("url", ["postgres://x", "mongodb://", "mongodb://a:99999"])
 async def test_a_bad_url_is_told(url: str) -> None:
     with pytest.raises(StoreError, match="MongoDB"):
         async with opened(mongo_url=url):
@@ -145,6 +145,13 @@ async def test_without_a_mongod_memory_is_used_and_said(
     assert "kept in memory" in caplog.text
 
 
-async def test_every_write_waits_for_majority_and_journal(store: Store) -> None:
+@pytest.mark.parametrize("options", ["", "&w=1&journal=false", "&retryWrites=false"])
+async def test_every_write_waits_for_majority_and_journal(mongo_url: str, store: Store, options: str) -> None:
+    """Whatever the URL says."""
+    async with opened(mongo_url=mongo_url + options, database=store.common.name) as found:
+        check_durable(found)
+
+
+def check_durable(store: Store) -> None:
     for collection in (*store.common.personal, store.common.migrations, store.tenants._collection):
         assert collection.write_concern.document == {"w": "majority", "j": True}

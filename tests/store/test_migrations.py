@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -19,7 +20,7 @@ from fhir_server.store.migrations import MIGRATIONS, Migration, migrate
 @pytest.fixture
 async def empty(mongo_url: str) -> AsyncIterator[Database]:
     name = f"test_{uuid4().hex}"
-    async with AsyncMongoClient(mongo_url, serverMonitoringMode="poll") as client:
+    async with AsyncMongoClient[Any](mongo_url, serverMonitoringMode="poll") as client:
         yield database(client, name)
         await client.drop_database(name)
 

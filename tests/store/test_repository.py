@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.store.resources import observation, patient
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123_999, tzinfo=UTC)
 
 
-def refused(status: int, code: str) -> object:
+def refused(status: int, code: str) -> Any:
     def check(problem: BaseException) -> bool:
         return isinstance(problem, FhirError) and (problem.status, problem.issues[0].code) == (status, code)
 

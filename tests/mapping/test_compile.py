@@ -1,0 +1,175 @@
+"""What creates an element and an output, what a fault leaves, and how ids come about."""
+
+import uuid
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from fhir_server.mapping.compile import Compiled
+from fhir_server.mapping.context import Context
+from fhir_server.mapping.identity import Identity
+
+PATIENT = "  - resourceType: Patient\n"
+
+
+def test_a_constant_comes_only_with_a_value_of_its_group(mapped: Callable[..., Any]) -> None:
+    outputs = PATIENT + "    name: [{use: official, family: $a}]\n"
+    assert mapped(outputs, a="Lee")[0]["Patient"]["name"] == [{"use": "official", "family": "Lee"}]
+    assert mapped(outputs, a="  ")[0] == {"Patient": {"resourceType": "Patient"}}
+
+
+def test_the_first_output_always_comes_the_others_with_a_value(mapped: Callable[..., Any]) -> None:
+    outputs = (
+        PATIENT
+        + "    name: [{text: $a}]\n"
+        + ("  - resourceType: Condition\n    subject: $id | reference(Patient, clients)\n    code: $b | cctext\n")
+    )
+    assert list(mapped(outputs)[0]) == ["Patient"]
+    assert list(mapped(outputs, b="Grief")[0]) == ["Patient", "Condition"]
+
+
+def test_a_group_without_what_it_requires_is_left_out_with_a_warning(mapped: Callable[..., Any]) -> None:
+    outputs = PATIENT + "    communication: [{language: $a | cctext, preferred: $b | is_true}]\n"
+    resources, findings = mapped(outputs, b="yes")
+    assert resources == {"Patient": {"resourceType": "Patient"}}
+    assert findings == [("REQUIRED_MISSING", "a", "Patient.communication")]
+
+
+def test_a_group_that_needs_one_of_its_children_is_left_out_without(mapped: Callable[..., Any]) -> None:
+    outputs = PATIENT + (
+        "    contact:\n      - $needs: [name, telecom]\n        relationship: [$a | cctext]\n"
+        "        name: $b | humanname\n        telecom: [$b | phone(home)]\n"
+    )
+    resources, findings = mapped(outputs, a="boss")
+    assert "contact" not in resources["Patient"]
+    assert findings == [("REQUIRED_MISSING", "b", "Patient.contact")]
+
+
+def test_a_resource_without_what_it_requires_is_an_error(mapped: Callable[..., Any]) -> None:
+    outputs = "  - resourceType: Appointment\n    status: $a | map(pms-appointment-status)\n    participant:\n" + (
+        "      - {status: accepted, actor: '$b | reference(Practitioner, users)'}\n"
+    )
+    resources, findings = mapped(outputs, a="scheduled")
+    assert resources == {}
+    assert findings == [("REQUIRED_MISSING", "b", "Appointment.participant")]
+
+
+def test_a_fault_leaves_out_its_element_and_nothing_else(mapped: Callable[..., Any]) -> None:
+    resources, findings = mapped(
+        PATIENT + "    name: [{text: $a}]\n    birthDate: $d | date\n", a="Lee", d="1999-02-30"
+    )
+    assert resources["Patient"] == {"resourceType": "Patient", "name": [{"text": "Lee"}]}
+    assert findings == [("DATE_INVALID", "d", "Patient.birthDate")]
+
+
+def test_an_inverted_period_loses_its_end(mapped: Callable[..., Any]) -> None:
+    outputs = PATIENT + "    name: [{text: $a, period: {start: $d | date, end: $e | date}}]\n"
+    resources, findings = mapped(outputs, a="Lee", d="2020-01-02", e="2020-01-01")
+    assert resources["Patient"]["name"][0]["period"] == {"start": "2020-01-02"}
+    assert findings == [("PERIOD_INVERTED", "e", "Patient.name.period")]
+
+
+def test_the_first_option_with_a_value_is_taken(mapped: Callable[..., Any]) -> None:
+    outputs = PATIENT + "    maritalStatus:\n      $first: [$a | cctext, $b | cctext]\n    name: [{text: $a}]\n"
+    assert mapped(outputs, a="x", b="y")[0]["Patient"]["maritalStatus"] == {"text": "x"}
+    assert mapped(outputs, b="y")[0]["Patient"]["maritalStatus"] == {"text": "y"}
+    assert "maritalStatus" not in mapped(outputs)[0]["Patient"]
+
+
+def test_a_loop_gives_one_entry_an_item(mapped: Callable[..., Any]) -> None:
+    outputs = PATIENT + "    name:\n      - {$each: $j | listed, text: $item}\n      - {text: $a}\n"
+    found = mapped(outputs, j='["x", " ", "y"]', a="z")[0]["Patient"]["name"]
+    assert found == [{"text": "x"}, {"text": "y"}, {"text": "z"}]
+
+
+def test_an_output_for_each_item_has_the_position_in_its_name(mapped: Callable[..., Any]) -> None:
+    outputs = "  - resourceType: Patient\n    name: [{text: $a}]\n" + (
+        "  - resourceType: Condition\n    label: text\n    each: $b | split\n"
+        "    subject: $id | reference(Patient, clients)\n    code: $item | cctext\n"
+    )
+    assert list(mapped(outputs, b="x, y")[0]) == ["Patient", "Condition#text:1", "Condition#text:2"]
+
+
+def test_bad_json_is_a_warning(mapped: Callable[..., Any]) -> None:
+    resources, findings = mapped(PATIENT + "    name: [{$each: $j | listed, text: $item}]\n", j="[1,")
+    assert resources == {"Patient": {"resourceType": "Patient"}}
+    assert findings == [("JSON_INVALID", "j", "j")]
+
+
+def test_an_unknown_code_under_a_required_binding_is_an_error_else_text(mapped: Callable[..., Any]) -> None:
+    outputs = (
+        PATIENT + "    gender: $a | map(gender)\n    communication: [{language: $b | map(pms-appointment-type)}]\n"
+    )
+    resources, findings = mapped(outputs, a="zz", b="odd")
+    assert [each[0] for each in findings] == ["UNMAPPED_CODE", "UNMAPPED_CODE"]
+    assert "gender" not in resources["Patient"]
+    assert resources["Patient"]["communication"][0]["language"]["text"] == "odd"
+
+
+def test_null_lines_and_absent_values(mapped: Callable[..., Any]) -> None:
+    outputs = PATIENT + "    gender: $a | map(gender)\n    name: [{text: $b}]\n"
+    assert mapped(outputs)[0]["Patient"]["gender"] == "unknown"
+    assert mapped(outputs, a="N/A")[0]["Patient"]["gender"] == "unknown"
+
+
+def test_decimals_stay_exact(mapped: Callable[..., Any]) -> None:
+    outputs = "  - resourceType: Account\n    status: active\n    name: $a\n" + (
+        "  - resourceType: ChargeItem\n    status: billable\n    code: =cctext(x)\n"
+        "    subject: $id | reference(Patient, clients)\n    quantity: {value: $n | decimal}\n"
+    )
+    with pytest.raises(Exception, match="no output 'Patient'"):
+        mapped(outputs, n="1.500")
+    found = mapped(outputs.replace("Patient, clients", "Patient, users"), n="1.500")[0]["ChargeItem"]
+    assert str(found["quantity"]["value"]) == "1.500"
+    assert isinstance(found["quantity"]["value"], Decimal)
+
+
+def test_ids_are_the_uuids_of_the_standard_library(declare: Callable[[str], Compiled]) -> None:
+    found = declare(PATIENT + "    name: [{text: $a}]\n")
+    context = Context(Identity("https://x.example", "acme"), date(2025, 6, 30))
+    draft = found.drafts((7, "Lee", *[None] * 5), "7", {}, context, [])[0]
+    tenant = uuid.uuid5(uuid.NAMESPACE_URL, "https://x.example/tenant/acme")
+    assert draft.resource["id"] == str(uuid.uuid5(tenant, "pms/clients/7/Patient"))
+    other = Context(Identity("https://x.example", "beta"), date(2025, 6, 30))
+    assert found.drafts((7, "Lee", *[None] * 5), "7", {}, other, [])[0].resource["id"] != draft.resource["id"]
+
+
+def test_a_reference_is_the_id_of_what_the_row_becomes(mapped: Callable[..., Any], declare: Callable[..., Any]) -> None:
+    outputs = (
+        PATIENT
+        + "    name: [{text: $a}]\n    link:\n      - type: refer\n"
+        + ("        other: $b | reference(Patient, clients)\n")
+    )
+    found = declare(outputs)
+    context = Context(Identity("https://x.example", "acme"), date(2025, 6, 30))
+    one = found.drafts((1, "x", None, *[None] * 4), "1", {}, context, [])[0].resource
+    two = found.drafts((2, "y", "1", *[None] * 4), "2", {}, context, [])[0].resource
+    assert two["link"][0]["other"] == {"reference": f"Patient/{one['id']}"}
+
+
+def test_what_a_resource_says_of_its_origin(declare: Callable[[str], Compiled]) -> None:
+    found = declare(
+        PATIENT
+        + "    meta: {profile: us-core-patient}\n    identifier: ['$b | identifier(SSN, SS)']\n    gender: $a | map(gender)\n    name: [{family: $a}]\n"
+    )
+    context = Context(Identity("https://x.example", "acme"), date(2025, 6, 30))
+    named = found.drafts((1, "f", "9", *[None] * 4), "1", {}, context, [])[0].resource
+    nameless = found.drafts((1, None, "9", *[None] * 4), "1", {}, context, [])[0].resource
+    assert named["meta"]["source"] == "urn:legacy:pms:clients:1"
+    assert named["meta"]["tag"][0]["code"] == "pms"
+    assert named["meta"]["profile"] == ["http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient"]
+    assert "profile" not in nameless["meta"], "a profile is claimed only when its mandatory elements are there"
+    assert named["identifier"][-1] == {
+        "use": "secondary",
+        "system": "https://fhir-server.example/legacy/pms/clients",
+        "value": "1",
+    }
+
+
+def test_the_source_can_be_read_and_names_the_declaration(declare: Callable[[str], Compiled]) -> None:
+    source = declare(PATIENT + "    name: [{text: $a}]\n").source
+    assert '"""Patient, pms/clients.yaml:' in source
+    compile(source, "generated", "exec")

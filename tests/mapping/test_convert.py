@@ -1,0 +1,113 @@
+import inspect
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from cryptography.fernet import Fernet
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhir_server.fhir.primitives import interval_of
+from fhir_server.mapping import document
+from fhir_server.mapping.context import Context
+from fhir_server.mapping.convert import CONVERTERS
+from fhir_server.mapping.convert_time import date_time, instant, inverted
+from fhir_server.mapping.fault import CODES, Fault
+from fhir_server.mapping.identity import Identity
+from seed.fernet import SAMPLE_KEY, sealed
+
+CONTEXT = Context(
+    Identity("https://x.example", "acme"),
+    date(2025, 6, 30),
+    ZoneInfo("America/New_York"),
+    "EUR",
+    {"pii": Fernet(SAMPLE_KEY)},
+)
+TABLE = document.plain(document.read(Path(__file__).with_name("convert.yaml").read_text(), "convert.yaml"))
+
+
+def cases() -> Iterator[Any]:
+    for part, lines in TABLE.items():
+        for at, case in enumerate(lines):
+            yield pytest.param(case, id=f"{part}-{at}-{case['call']}")
+
+
+def call(case: dict[str, Any]) -> Any:
+    converter = CONVERTERS[case["call"]]
+    args = [tuple(each) if isinstance(each, list) else each for each in case.get("args", [])]
+    return converter.call(case["value"], *args, *([CONTEXT] if converter.context else []))
+
+
+@pytest.mark.parametrize("case", list(cases()))
+def test_the_table_of_conversions(case: dict[str, Any]) -> None:
+    if "fault" not in case:
+        assert call(case) == case["gives"]
+        return
+    with pytest.raises(Fault) as refused:
+        call(case)
+    assert refused.value.code == case["fault"]
+    assert refused.value.kept == case.get("kept")
+    assert str(case["value"]) not in refused.value.message, "messages hold no values"
+
+
+def test_every_converter_that_may_fail_says_so_and_is_in_the_table() -> None:
+    failing = {case["call"] for lines in TABLE.values() for case in lines if "fault" in case}
+    assert {name for name in failing if not CONVERTERS[name].fails} == set()
+    tried = {case["call"] for lines in TABLE.values() for case in lines}
+    untried = {"absent", "map", "code_of", "copy", "note", "const", "cc", "reference", "link", "b64", "fax"}
+    assert set(CONVERTERS) - tried == untried
+
+
+def test_declared_arguments_are_those_of_the_function() -> None:
+    for name, converter in CONVERTERS.items():
+        if name in ("absent", "map", "reference", "link"):
+            continue
+        taken = len(inspect.signature(converter.call).parameters)
+        assert taken == 1 + len(converter.args) + converter.context, name
+
+
+def test_codes_of_faults_are_those_of_the_specification() -> None:
+    used = {case["fault"] for lines in TABLE.values() for case in lines if "fault" in case}
+    assert used <= CODES
+
+
+def test_encrypted_values_come_out_clear() -> None:
+    assert CONVERTERS["decrypt"].call(sealed("123-45-6789"), "pii", CONTEXT) == "123-45-6789"
+
+
+@given(st.datetimes(min_value=datetime(1880, 1, 1), max_value=datetime(2200, 1, 1)))
+def test_a_moment_keeps_its_instant_whatever_form_the_driver_gives(moment: datetime) -> None:
+    forms: list[Any] = [moment, moment.isoformat(" "), moment.isoformat()]
+    assert len({date_time(each, CONTEXT) for each in forms}) == 1
+    written = instant(moment.replace(tzinfo=UTC), CONTEXT)
+    low = interval_of(written).low
+    assert low is not None
+    assert abs((low - moment.replace(tzinfo=UTC)).total_seconds()) < 0.001
+
+
+@given(st.dates(min_value=date(1880, 1, 1), max_value=date(2200, 1, 1)), st.dates(min_value=date(1880, 1, 1)))
+def test_inverted_compares_at_the_precision_of_both(start: date, end: date) -> None:
+    assert inverted(start.isoformat(), end.isoformat()) is (end < start)
+    assert inverted(start.isoformat(), f"{end.isoformat()}T00:00:00Z") is (end < start)
+
+
+@given(st.decimals(min_value=-(10**9), max_value=10**9, places=4))
+def test_money_has_two_places_and_is_exact(amount: Decimal) -> None:
+    found = CONVERTERS["money"].call(str(amount), CONTEXT)
+    assert found["value"].as_tuple().exponent == -2
+    assert abs(found["value"] - amount) <= Decimal("0.005")
+
+
+@given(st.text(max_size=30))
+def test_no_converter_of_text_raises_anything_but_a_fault(value: str) -> None:
+    for name in ("phone", "email", "npi", "date", "dateTime", "instant", "time", "decimal", "int", "bool", "humanname"):
+        converter = CONVERTERS[name]
+        args = ["home"] if converter.args == ("word",) else []
+        try:
+            converter.call(value, *args, *([CONTEXT] if converter.context else []))
+        except Fault as fault:
+            assert fault.code in CODES

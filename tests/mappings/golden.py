@@ -1,0 +1,148 @@
+"""Golden rows: what rows of a legacy table become.  `python -m tests.mappings.golden` writes the answers anew.
+
+A case holds rows as the driver gives them, with their parents; the answer is every resource and finding. `enums` are
+short cases: the typical row with one column changed, and one element of the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cryptography.fernet import Fernet
+
+from fhir_server.mapping import catalogue, check, document
+from fhir_server.mapping.catalogue import Catalogue
+from fhir_server.mapping.compile import Compiled, compiled
+from fhir_server.mapping.context import Context
+from fhir_server.mapping.fault import Finding
+from fhir_server.mapping.identity import Identity, merged_key
+from seed.fernet import SAMPLE_KEY
+
+ROOT = Path(__file__).parent
+HEAD = (
+    "# Rows in, resources out; the answers are written by `python -m tests.mappings.golden` and reviewed as a diff.\n"
+)
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """The cases of one table."""
+
+    path: Path
+    table: Compiled
+    cases: list[dict[str, Any]]
+    enums: list[list[Any]]
+
+
+@cache
+def declared(source: str) -> Catalogue:
+    found = catalogue.load(source)
+    check.proven(found)
+    return found
+
+
+def read() -> Iterator[Golden]:
+    for path in sorted(ROOT.glob("*/*.yaml")):
+        found = document.plain(document.read(path.read_text("utf-8"), path.name))
+        source = declared(path.parent.name)
+        yield Golden(path, compiled(source.tables[path.stem], source), found["cases"], found.get("enums", []))
+
+
+def context() -> Context:
+    ids = Identity(catalogue.DEFAULT_BASE, "acme")
+    return Context(ids, date(2025, 6, 30), keys={"pii": Fernet(SAMPLE_KEY)})
+
+
+def answer(golden: Golden, case: dict[str, Any]) -> Answer:
+    """The resources and findings of a case; several rows also become what they make together."""
+    findings: list[Finding] = []
+    resources: Answer = {}
+    for row in case["rows"]:
+        values = tuple(row.get(name) for name in golden.table.table.columns)
+        key = golden.table.key(values)
+        for draft in golden.table.drafts(values, key, _related(golden, case), context(), findings):
+            resources[f"{draft.output} {draft.key}"] = draft.resource
+    for merge in golden.table.table.merges.values():
+        resources |= _merged(golden, case, merge.name, merge.by, findings)
+    return {"resources": resources, "findings": [f"{each.code} {each.severity} {each.path}" for each in findings]}
+
+
+def _merged(golden: Golden, case: dict[str, Any], name: str, by: str, findings: list[Finding]) -> Answer:
+    rows = [row for row in case["rows"] if row.get(by) is not None]
+    if not rows:
+        return {}
+    columns = golden.table.table.columns
+    parents = golden.table.table.parents.values()
+    beside = {
+        f"{each.name}_{column}": case["parents"].get(each.name, {}).get(column)
+        for each in parents
+        for column in each.columns
+    }
+    items = [{**beside, **{column: row.get(column) for column in columns}} for row in rows]
+    lead = tuple(
+        next((row[column] for row in reversed(rows) if row.get(column) is not None), None) for column in columns
+    )
+    related = {**_related(golden, case), name: items}
+    drafts = golden.table.merged(name, lead, merged_key(rows[0][by]), related, context(), findings)
+    return {f"{draft.output} {draft.key}": draft.resource for draft in drafts}
+
+
+def _related(golden: Golden, case: dict[str, Any]) -> dict[str, Any]:
+    return {name: case.get("parents", {}).get(name) for name in golden.table.table.parents}
+
+
+def enum_answer(golden: Golden, line: list[Any]) -> Any:
+    """One element of what the first case becomes with one column changed; `path` is `Type.element.0.element`."""
+    column, value, path, _ = line
+    first = golden.cases[0]
+    found = answer(golden, {**first, "rows": [{**first["rows"][0], column: value}]})
+    output, *steps = path.split(".")
+    resources = [each for name, each in found["resources"].items() if name.split(" ")[0] == output]
+    if not resources:
+        return next((each for each in found["findings"] if " error " in each), None)
+    node: Any = resources[0]
+    for step in steps:
+        if isinstance(node, list):
+            node = node[int(step)] if int(step) < len(node) else None
+        else:
+            node = node.get(step) if isinstance(node, dict) else None
+    return node
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _number(dumper: yaml.SafeDumper, value: Decimal) -> yaml.ScalarNode:
+    kind = "float" if "." in str(value) else "int"
+    return dumper.represent_scalar(f"tag:yaml.org,2002:{kind}", str(value))
+
+
+_Dumper.add_representer(Decimal, _number)
+
+
+def dumped(golden: Golden) -> str:
+    """The file with today's answers."""
+    cases = [{**case, "answer": answer(golden, case)} for case in golden.cases]
+    text = yaml.dump({"cases": cases}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140)
+    lines = [[*line[:3], enum_answer(golden, line)] for line in golden.enums]
+    enums = "".join(f"  - {_flow(line)}\n" for line in lines)
+    return f"{HEAD}{text}" + (f"enums:\n{enums}" if enums else "")
+
+
+def _flow(line: list[Any]) -> str:
+    return yaml.dump(line, Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=10**6).strip()
+
+
+if __name__ == "__main__":
+    for each in list(read()):
+        each.path.write_text(dumped(each), "utf-8")

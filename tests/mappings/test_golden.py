@@ -1,0 +1,76 @@
+"""Each golden row becomes what its file says, and every resource of it is valid."""
+
+from typing import Any
+
+import pytest
+
+from fhir_server.fhir import validate
+from fhir_server.mapping.identity import Identity
+from tests.mappings import golden
+from tests.mappings.golden import Golden
+
+TABLES = {each.table.table.name: each for each in golden.read()}
+CASES = [(name, case) for name, each in TABLES.items() for case in each.cases]
+ENUMS = [(name, line) for name, each in TABLES.items() for line in each.enums]
+
+
+@pytest.mark.parametrize(("table", "case"), CASES, ids=[f"{name}: {case['title']}" for name, case in CASES])
+def test_rows_become_what_the_file_says(table: str, case: dict[str, Any]) -> None:
+    found = golden.answer(TABLES[table], case)
+    assert found == case["answer"]
+    for resource in found["resources"].values():
+        assert [str(each) for each in validate.faults(resource)] == []
+
+
+@pytest.mark.parametrize(("table", "line"), ENUMS, ids=[f"{name}: {line[:3]}" for name, line in ENUMS])
+def test_each_value_of_a_column_becomes_what_its_map_says(table: str, line: list[Any]) -> None:
+    assert golden.enum_answer(TABLES[table], line) == line[3]
+
+
+def test_every_declared_table_has_golden_rows() -> None:
+    declared = {table.name for source in ("pms",) for table in golden.declared(source).tables.values()}
+    assert declared == TABLES.keys()
+
+
+@pytest.mark.parametrize("each", TABLES.values(), ids=TABLES.keys())
+def test_every_map_line_has_a_row(each: Golden) -> None:
+    """Every line of a map that gives a code is tried by a case or by a line of `enums`."""
+    tried = {line[0] for line in each.enums} | {name for case in each.cases for row in case["rows"] for name in row}
+    assert {name for name in each.table.table.columns if name not in tried} <= set(each.table.table.drop) | {
+        name for name, column in each.table.table.columns.items() if not column.required
+    }
+
+
+def test_mapping_twice_gives_the_same() -> None:
+    for each in TABLES.values():
+        for case in each.cases:
+            assert golden.answer(each, case) == golden.answer(each, case)
+
+
+def test_a_history_too_long_to_stand_inline_is_a_binary() -> None:
+    clients = TABLES["pms.clients"]
+    row = {"id": 1, "tenant_id": "acme", "medical_history": "long " * 5000, "updated_at": "2024-01-01 10:00:00"}
+    found = golden.answer(clients, {"rows": [row]})["resources"]
+    binary, document = found["Binary#history 1"], found["DocumentReference#history 1"]
+    assert document["content"] == [{"attachment": {"contentType": "text/plain", "url": f"Binary/{binary['id']}"}}]
+    for resource in (binary, document):
+        validate.check(resource)
+
+
+def test_references_meet_the_ids_of_their_targets() -> None:
+    client = golden.answer(TABLES["pms.clients"], CASES_BY_TITLE["pms.clients", "typical"])["resources"]
+    charge = golden.answer(TABLES["pms.ledger"], CASES_BY_TITLE["pms.ledger", "typical charge"])["resources"]
+    patient, coverage = client["Patient 7"]["id"], client["Coverage#primary 7"]["id"]
+    claim = charge["Claim ~CLM-1"]
+    assert charge["ChargeItem 1"]["subject"] == {"reference": f"Patient/{patient}"}
+    assert claim["insurance"][0]["coverage"] == {"reference": f"Coverage/{coverage}"}
+    assert claim["insurer"] == {"reference": f"Organization/{client['Organization#payer ~BLUE CROSS']['id']}"}
+    assert charge["ClaimResponse ~CLM-1"]["request"] == {"reference": f"Claim/{claim['id']}"}
+
+
+CASES_BY_TITLE = {(name, case["title"]): case for name, case in CASES}
+
+
+def test_tenants_share_no_ids() -> None:
+    one, other = Identity("https://x.example", "acme"), Identity("https://x.example", "beta")
+    assert one.of("pms/clients/7/Patient") != other.of("pms/clients/7/Patient")

@@ -1,0 +1,99 @@
+"""Whatever stands in the columns: no exception, and each resource is valid or the row has an error."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fhir_server.fhir import validate
+from fhir_server.fhir.outcome import FhirError
+from fhir_server.mapping.compile import Compiled, compiled
+from fhir_server.mapping.fault import CODES, Finding, is_error
+from fhir_server.mapping.identity import merged_key
+from tests.mappings import golden
+
+TABLES = {table.table: compiled(table, golden.declared("pms")) for table in golden.declared("pms").tables.values()}
+MAPS = sorted({value for each in golden.declared("pms").maps.values() for value in each.rows})
+WORDS = st.text(max_size=20) | st.sampled_from([*MAPS, "N/A", "none", "", " ", "A,B", "90837", "F41.1", "a@b.example"])
+DATES = (
+    st.dates().map(str)
+    | st.datetimes().map(str)
+    | st.sampled_from(["0000-00-00", "2024-02-30", "", "soon", "2024-01-01"])
+)
+JSON = st.sampled_from(
+    ['["a"]', "[]", "{}", '{"monday": {"start": "9:00"}}', '{"x": 1}', "[1, null]", "[[1]]", "{", '"x"', "3"]
+)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "text": WORDS,
+    "integer": st.integers(0, 9) | st.just("7") | st.just("x") | st.just(2.0),
+    "decimal": st.floats(allow_nan=True) | st.decimals(allow_nan=False) | WORDS,
+    "boolean": st.booleans() | st.sampled_from([0, 1, "t", "no", "maybe"]),
+    "date": DATES | st.dates() | st.datetimes(),
+    "timestamp": DATES | st.datetimes(),
+    "json": JSON | st.lists(st.text(max_size=3), max_size=3),
+}
+
+
+def rows(table: Compiled) -> st.SearchStrategy[tuple[Any, ...]]:
+    columns = [
+        VALUES[column.name] if column.required else st.none() | VALUES[column.name]
+        for column in table.table.columns.values()
+    ]
+    return st.tuples(*columns)
+
+
+def related(table: Compiled) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {
+            name: st.none()
+            | st.fixed_dictionaries({each: st.none() | VALUES[kind.name] for each, kind in parent.columns.items()})
+            for name, parent in table.table.parents.items()
+        }
+    )
+
+
+def check(resources: list[dict[str, Any]], findings: list[Finding]) -> None:
+    assert {each.code for each in findings} <= CODES
+    for resource in resources:
+        try:
+            validate.check(resource)
+        except FhirError as fault:
+            codes = {issue.code for issue in fault.issues}
+            assert codes <= {"invariant"}, [str(each) for each in fault.issues]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_any_row_is_valid_or_refused(name: str) -> None:
+    table = TABLES[name]
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(rows(table), related(table))
+    def hold(row: tuple[Any, ...], parents: dict[str, Any]) -> None:
+        findings: list[Finding] = []
+        drafts = table.drafts(row, "1", parents, golden.context(), findings)
+        check([draft.resource for draft in drafts], findings)
+        assert len({(draft.output, draft.key) for draft in drafts if draft.output not in table.natural}) == len(
+            [draft for draft in drafts if draft.output not in table.natural]
+        )
+        if not drafts:
+            assert any(map(is_error, findings)) or name == "ledger"
+
+    hold()
+
+
+def test_any_group_of_rows_is_valid_or_refused() -> None:
+    table = TABLES["ledger"]
+    columns = list(table.table.columns)
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(rows(table), min_size=1, max_size=4), related(table))
+    def hold(group: list[tuple[Any, ...]], parents: dict[str, Any]) -> None:
+        findings: list[Finding] = []
+        items = [{"appointment_status": "completed", **dict(zip(columns, row, strict=True))} for row in group]
+        drafts = table.merged(
+            "claim", group[0], merged_key("C1"), {**parents, "claim": items}, golden.context(), findings
+        )
+        check([draft.resource for draft in drafts], findings)
+
+    hold()

@@ -1,0 +1,195 @@
+"""Searches on the real MongoDB: pages, counts, and which indexes are used."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from pymongo import AsyncMongoClient
+
+from fhir_server.access.caller import Caller
+from fhir_server.access.scopes import Scope
+from fhir_server.fhir.resource import Resource
+from fhir_server.search.parse import parse
+from fhir_server.search.plan import plan
+from fhir_server.store.connection import Store, opened
+from fhir_server.store.repository import Page, Repository
+from tests.store.conftest import as_system
+from tests.store.resources import BASE, observation, patient, plan_of
+
+PATIENTS = 60
+EACH = 20
+
+
+def measured(number: int) -> Resource:
+    of, nth = divmod(number, EACH)
+    return observation(f"o{number}", f"p{of}", code=("8867-4", "8480-6", "29463-7")[nth % 3]) | {
+        "effectiveDateTime": f"20{10 + nth % 15}-05-{1 + of % 28:02}T08:00:00Z",
+        "valueQuantity": {"value": nth, "unit": "mmHg", "system": "http://unitsofmeasure.org", "code": "mm[Hg]"},
+    }
+
+
+def person(number: int) -> Resource:
+    identifier = [{"system": "http://ids", "value": str(number)}]
+    return patient(f"p{number}", f"Smith{number % 7}", identifier=identifier, birthDate=f"{1950 + number}-01-01")
+
+
+class Filled(NamedTuple):
+    store: Store
+    repository: Repository
+    profile: Any
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def filled(mongo_url: str) -> AsyncIterator[Filled]:
+    """A database of its own, with MongoDB's record of how it ran each query."""
+    name = f"test_{uuid4().hex}"
+    async with (
+        opened(mongo_url=mongo_url, database=name) as store,
+        AsyncMongoClient[Any](mongo_url, serverMonitoringMode="poll") as client,
+    ):
+        repository = as_system(store, await store.tenants.create("acme"))
+        other = as_system(store, await store.tenants.create("other"))
+        for each in (repository, other):
+            await each.put_many([person(number) for number in range(PATIENTS)])
+            await each.put_many([measured(number) for number in range(PATIENTS * EACH)])
+        await client[name].command("profile", 2)
+        yield Filled(store, repository, client[name]["system.profile"])
+        await client[name].command("profile", 0)
+        await client.drop_database(name)
+
+
+async def pages(repository: Repository, search: str) -> list[Page]:
+    """Every page, each asked for with the place where the one before it ended."""
+    resource_type, _, query = search.partition("?")
+    pairs = [tuple(pair.split("=", 1)) for pair in query.split("&")]
+    understood = parse((resource_type,), pairs, lenient=False, base=BASE)  # type: ignore[arg-type]
+    found = [await repository.search(plan(understood))]
+    while found[-1].more:
+        found.append(await repository.search(plan(understood, found[-1].rows[-1][1])))
+    return found
+
+
+PAGED = [
+    "Patient?_count=7",
+    "Patient?name=smith&_count=7",
+    "Patient?name=smith&_sort=_id&_count=7",
+    "Patient?_sort=-_lastUpdated&_count=7",
+    "Patient?_sort=birthdate&_count=7",
+    "Patient?birthdate=ge1960&_sort=-birthdate,_id&_count=7",
+    "Observation?patient=Patient/p3&_count=7",
+    "Observation?code=8867-4&_count=50",
+    "Observation?code=http://loinc.org|8867-4&patient=Patient/p3&_sort=-date&_count=3",
+    "Observation?date=ge2015&date=lt2018&_count=50",
+    "Observation?date=2015&code=29463-7&_sort=date&_count=11",
+    "Observation?value-quantity=gt15&_count=50",
+    "Observation?_sort=_lastUpdated&_count=400",
+    "Observation?patient=Patient/p3&_sort=value-quantity&_count=7",
+]
+
+
+@pytest.mark.parametrize("search", PAGED)
+async def test_pages_join_to_the_whole(filled: Filled, search: str) -> None:
+    found = await pages(filled.repository, search)
+    rows = [version.resource_id for page in found for version, _ in page.rows]
+    assert len(rows) == len(set(rows)) == await filled.repository.count(plan_of(search))
+    whole = await filled.repository.search(replace(plan_of(search), limit=5_000))
+    assert not whole.more
+    together = [version.resource_id for version, _ in whole.rows]
+    assert sorted(rows) == sorted(together)
+    assert len(found) > 1
+    assert {version.tenant for page in found for version, _ in page.rows} == {"acme"}
+
+
+GOLDEN = [
+    *(search for search in PAGED if "," not in search and "value-quantity" not in search and "_sort=_id" not in search),
+    "Patient?_id=p3",
+    "Patient?identifier=http://ids|7",
+    "Patient?name:exact=Smith3",
+    "Patient?birthdate=1960",
+    "Patient?_lastUpdated=ge2020&_count=5",
+    "Observation?patient=Patient/p3&code=8867-4",
+    "Observation?patient=Patient/p3&category=vital-signs&date=ge2015",
+    "Observation?patient=Patient/p3&_sort=-date",
+    "Observation?patient=Patient/p3&value-quantity=gt15",
+]
+
+
+async def ran(filled: Filled, *operations: str) -> list[dict[str, Any]]:
+    """What MongoDB recorded, apart from reading the record itself."""
+    found = {"ns": {"$regex": r"\.(resources|history)$"}, "op": {"$in": list(operations)}}
+    return [each async for each in filled.profile.find(found)]
+
+
+async def forget(filled: Filled) -> None:
+    database = filled.profile.database
+    await database.command("profile", 0)
+    await filled.profile.drop()
+    await database.command("profile", 2)
+
+
+def check_plan(record: dict[str, Any]) -> None:
+    assert "COLLSCAN" not in record["planSummary"], record["command"]
+    assert not record.get("hasSortStage"), (record["planSummary"], record["command"])
+
+
+@pytest.mark.parametrize("search", GOLDEN)
+async def test_no_page_scans_or_sorts(filled: Filled, search: str) -> None:
+    await forget(filled)
+    await pages(filled.repository, search)
+    records = await ran(filled, "query", "command", "getmore")
+    assert records
+    for record in records:
+        check_plan(record)
+
+
+@pytest.mark.parametrize("search", GOLDEN)
+async def test_no_count_scans(filled: Filled, search: str) -> None:
+    await forget(filled)
+    await filled.repository.count(plan_of(search))
+    for record in await ran(filled, "command"):
+        assert "COLLSCAN" not in record["planSummary"]
+
+
+@pytest.mark.parametrize("level", [("Patient", "p3"), ("Patient", None), (None, None)])
+async def test_no_history_scans_or_sorts(filled: Filled, level: tuple[str | None, str | None]) -> None:
+    await forget(filled)
+    page = await filled.repository.history(*level, count=5)
+    await filled.repository.history(
+        *level, count=5, before=page.next, since=page.versions[-1].last_updated - timedelta(hours=1)
+    )
+    records = await ran(filled, "query")
+    assert len(records) >= 4
+    for record in records:
+        check_plan(record)
+        assert record["docsExamined"] <= 400
+
+
+async def test_a_patient_who_searches_by_code_reads_its_own_compartment_only(filled: Filled) -> None:
+    await forget(filled)
+    p3 = Caller("acme", "p3", "app", (Scope.parse("patient/*.rs"),), patient="p3")
+    own = filled.store.repository(filled.repository.tenant, p3)
+    page = await own.search(plan_of("Observation?code=8867-4&_count=5"))
+    assert {version.resource()["subject"]["reference"] for version, _ in page.rows} == {"Patient/p3"}
+    (record,) = await ran(filled, "query")
+    assert record["docsExamined"] <= EACH
+    check_plan(record)
+
+
+async def test_one_query_a_page(filled: Filled) -> None:
+    await forget(filled)
+    page = await filled.repository.search(plan_of("Observation?code=8867-4&_count=300"))
+    assert len(page.rows) == 300
+    (record,) = await ran(filled, "query", "getmore")
+    assert record["docsExamined"] <= 301
+
+
+async def test_a_search_of_many_types(filled: Filled) -> None:
+    page = await filled.repository.search(plan_of("?_type=Patient,Observation&_id=p3,o3"))
+    assert sorted(version.resource_id for version, _ in page.rows) == ["o3", "p3"]
+    assert await filled.repository.count(plan_of("?_lastUpdated=ge2020")) == PATIENTS * (EACH + 1)
