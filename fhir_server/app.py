@@ -20,6 +20,7 @@ from fhir_server.rest.asgi import Receive, Scope, Send
 from fhir_server.rest.body import BodyLimits
 from fhir_server.rest.door import Door, Manners
 from fhir_server.rest.recorder import Recorder
+from fhir_server.rest.records import Records
 from fhir_server.rest.render import Compression
 from fhir_server.settings import Settings
 from fhir_server.store.connection import Store, opened
@@ -59,7 +60,8 @@ def build(settings: Settings) -> FastAPI:
     )
     app.include_router(health.router)
     app.include_router(jwks.router)
-    app.add_middleware(Recorder, secure=_is_secure(settings))
+    app.state.records = Records()
+    app.add_middleware(Recorder, records=app.state.records, secure=_is_secure(settings))
     return app
 
 
@@ -84,9 +86,12 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
             keyring = Keyring(store.tenants, store.keys)
             app.state.store = store
             app.state.keyring = keyring
-            app.state.door = _door(settings, store, keyring)
+            app.state.door = Recorder(
+                _door(settings, store, keyring), records=app.state.records, secure=_is_secure(settings)
+            )
             _settle_memory()
             yield
+            app.state.records.flush()
 
     return lifespan
 
@@ -101,7 +106,7 @@ async def _provide(store: Store, names: frozenset[str]) -> None:
                 raise
 
 
-def _door(settings: Settings, store: Store, keyring: Keyring) -> Recorder:
+def _door(settings: Settings, store: Store, keyring: Keyring) -> Door:
     tokens = None if settings.no_auth else AccessTokens(keyring, settings.issuer_url)
     manners = Manners(
         public_url=settings.public_url,
@@ -109,7 +114,7 @@ def _door(settings: Settings, store: Store, keyring: Keyring) -> Recorder:
         compression=Compression(settings.gzip_level, settings.gzip_minimum_bytes),
         cors_origins=settings.cors_origins,
     )
-    return Recorder(Door(store, Admission(store.tenants, tokens), manners), secure=_is_secure(settings))
+    return Door(store, Admission(store.tenants, tokens), manners)
 
 
 def _is_secure(settings: Settings) -> bool:

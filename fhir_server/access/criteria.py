@@ -33,7 +33,7 @@ def compiled(resource_type: str, criteria: str) -> Mapping[str, Any]:
         if not value:
             raise InvalidCriteria(f"'{name}' has no value.")
     try:
-        wanted = plan(parse((resource_type,), query, lenient=False, base="")).filter
+        wanted = plan(parse((resource_type,), query, lenient=False, base="")).criteria
     except FhirError as problem:
         raise InvalidCriteria(str(problem)) from problem
     if not INDEXED.issuperset(_fields(wanted)):

@@ -37,7 +37,8 @@ class EntryRequest:
     @cached_property
     def query(self) -> tuple[tuple[str, str], ...]:
         """Query parameters in order, decoded once; repeats kept."""
-        return tuple(parse_qsl(self.url.partition("?")[2], keep_blank_values=True))
+        text = self.url.partition("?")[2]
+        return tuple(parse_qsl(text, keep_blank_values=True)) if text else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ from fhir_server.rest.asgi import Scope
 KEY = "fhir_server.exchange"
 """Where an exchange travels in the ASGI scope."""
 
+CLOSED_BY_CLIENT = 499
+"""Not a status of HTTP, only a word for the log."""
+
 _PROCESS = os.urandom(4).hex()
 _NUMBERS = count(1)
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}\Z")
@@ -23,6 +26,7 @@ class Exchange:
     """No path, no query and no ids: what a URL holds can be about a patient."""
 
     request_id: str
+    arrived: float
     started: float
     method: str
     interaction: str = "none"
@@ -33,10 +37,16 @@ class Exchange:
     token_id: str | None = None
     status: int = 0
     sent: int = 0
+    seconds: float = 0.0
 
     @classmethod
     def of(cls, scope: Scope) -> Exchange:
-        return cls(_request_id(scope), time.perf_counter(), scope["method"])
+        return cls(_request_id(scope), time.time(), time.perf_counter(), scope["method"])
+
+    def over(self) -> None:
+        """Whoever sent no status hung up before there was an answer."""
+        self.seconds = time.perf_counter() - self.started
+        self.status = self.status or CLOSED_BY_CLIENT
 
 
 def _request_id(scope: Scope) -> str:

@@ -33,5 +33,6 @@ async def ready(request: Request, response: Response) -> Health:
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-async def prometheus() -> Response:
+async def prometheus(request: Request) -> Response:
+    request.app.state.records.flush()
     return Response(metrics.page(), media_type=metrics.CONTENT_TYPE)

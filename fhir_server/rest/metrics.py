@@ -26,9 +26,9 @@ _SECONDS = Histogram(
 _BYTES = Counter("fhir_response_bytes", "Bytes of answers.", ["interaction"], registry=_REGISTRY)
 
 
-def observe(exchange: Exchange, seconds: float) -> None:
+def observe(exchange: Exchange) -> None:
     latency, sent = _series(exchange.interaction, exchange.method, exchange.status)
-    latency.observe(seconds)
+    latency.observe(exchange.seconds)
     sent.inc(exchange.sent)
 
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
-from fhir_server.rest import log, metrics
 from fhir_server.rest.asgi import App, Message, RawHeaders, Receive, Scope, Send
 from fhir_server.rest.exchange import KEY, Exchange
-
-CLOSED_BY_CLIENT = 499
-"""The client went away before there was an answer: not an HTTP status, only a word for the log."""
+from fhir_server.rest.records import Records
 
 SECURITY: RawHeaders = [
     (b"x-content-type-options", b"nosniff"),
@@ -24,8 +19,9 @@ TRANSPORT = (b"strict-transport-security", b"max-age=31536000; includeSubDomains
 class Recorder:
     """The only wrapper of the FHIR door, and the outermost one of everything else."""
 
-    def __init__(self, app: App, *, secure: bool):
+    def __init__(self, app: App, *, records: Records, secure: bool):
         self._app = app
+        self._records = records
         self._fixed = [*SECURITY, TRANSPORT] if secure else SECURITY
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +45,5 @@ class Recorder:
             exchange.status = exchange.status or 500
             raise
         finally:
-            exchange.status = exchange.status or CLOSED_BY_CLIENT
-            seconds = time.perf_counter() - exchange.started
-            metrics.observe(exchange, seconds)
-            log.request(exchange, time.time(), seconds)
+            exchange.over()
+            self._records.add(exchange)

@@ -15,7 +15,7 @@ from fhir_server.fhir.outcome import FhirError, conflict, forbidden
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
 from fhir_server.store.database import Database
-from fhir_server.store.errors import BUSY, DUPLICATE, mongo_errors
+from fhir_server.store.errors import BUSY, DUPLICATE, mongo_errors, mongo_writes
 from fhir_server.store.ids import NewId
 from fhir_server.store.layout import SUPERSEDED, Document, key
 from fhir_server.store.tenants import Tenant
@@ -109,7 +109,7 @@ class Putting:
             await self.database.bodies.discard(moved_out)
 
     async def _written(self, pairs: Sequence[tuple[Document | None, Document]]) -> bool:
-        with mongo_errors:
+        with mongo_writes:
             replaced = await self._replaced([(old, new) for old, new in pairs if old is not None])
             inserted = await self._inserted([new for old, new in pairs if old is None])
         return replaced and inserted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,7 +43,9 @@ class Store:
         self.tenants = Tenants(shared[TENANTS], name, self._prepared, self._erased)
 
     def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:
-        return Repository(self.of(tenant), tenant, caller, clock=clock, new_id=new_id)
+        place = self.of(tenant)
+        kept = tenant if place.keeps_native else replace(tenant, native="off")
+        return Repository(place, kept, caller, clock=clock, new_id=new_id)
 
     def of(self, tenant: Tenant) -> Database:
         """Where the data of a tenant is."""
@@ -123,9 +126,9 @@ async def _connected(url: str) -> AsyncIterator[Client]:
             appname="fhir-server",
             retryWrites=True,
             retryReads=True,
-            serverSelectionTimeoutMS=2_500,
+            serverSelectionTimeoutMS=2_000,
             connectTimeoutMS=1_500,
-            waitQueueTimeoutMS=2_500,
+            waitQueueTimeoutMS=2_000,
             heartbeatFrequencyMS=1_000,
             serverMonitoringMode="poll",
         )

@@ -10,7 +10,6 @@ from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from fhir_server.store.bodies import Bodies, InGridFs
@@ -54,7 +53,6 @@ def database(client: Client, name: str) -> Database:
         name,
         codec_options=OPTIONS,
         write_concern=DURABLE,
-        read_concern=ReadConcern("local"),
         read_preference=ReadPreference.PRIMARY,
     )
     named = collections(found)

@@ -9,8 +9,9 @@ from pymongo.errors import (
     ConnectionFailure,
     DocumentTooLarge,
     ExecutionTimeout,
-    NetworkTimeout,
     PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
     WriteError,
     WTimeoutError,
 )
@@ -36,17 +37,14 @@ DUPLICATE = 11000
 REFUSED = (WriteError, BSONError, OverflowError, FhirError)
 """After these it is certain that a single write did not happen."""
 
+_NEVER_SENT = (ServerSelectionTimeoutError, WaitQueueTimeoutError)
+_NOT_YET_REPLICATED = 64
 _TOO_LARGE = frozenset({10334, 17419, 17420})
 _AWAY = frozenset({6, 7, 89, 91, 189, 10107, 11600, 11602, 13435, 13436})
 """Not primary, shutting down, host unreachable, network timeout: codes that mean "ask again soon"."""
 
 
-def unavailable(cause: PyMongoError) -> FhirError:
-    """503; the operations of this room are repeated by the driver only where that cannot apply them twice."""
-    return transient(UNKNOWN if isinstance(cause, NetworkTimeout | WTimeoutError) else AWAY)
-
-
-def as_fhir(cause: PyMongoError) -> FhirError | None:
+def as_fhir(cause: PyMongoError, *, writing: bool) -> FhirError | None:
     """The refusal a client can act on; None for a fault of ours, which stays what it is: a 500 with a log entry."""
     code = _code(cause)
     if code == DUPLICATE:
@@ -55,11 +53,18 @@ def as_fhir(cause: PyMongoError) -> FhirError | None:
         return too_long(TOO_LARGE)
     if isinstance(cause, ExecutionTimeout):
         return too_costly(TOO_SLOW, status=503)
-    if isinstance(cause, ConnectionFailure | WTimeoutError) or code in _AWAY:
-        return unavailable(cause)
+    if isinstance(cause, WTimeoutError) or code == _NOT_YET_REPLICATED:
+        return unconfirmed()
+    if isinstance(cause, ConnectionFailure) or code in _AWAY:
+        return unconfirmed() if writing and not isinstance(cause, _NEVER_SENT) else transient(AWAY)
     if has_label(cause, "TransientTransactionError"):
         return error("lock-error", BUSY)
     return None
+
+
+def unconfirmed() -> FhirError:
+    """503 that does not say that nothing was written, because it may have been."""
+    return error("timeout", UNKNOWN, headers=[("Retry-After", "1")])
 
 
 def _code(cause: PyMongoError) -> int | None:
@@ -84,9 +89,12 @@ def has_label(problem: BaseException | None, label: str) -> bool:
 
 
 class _Translated:
-    """`with mongo_errors:` is the one place where errors of the driver become errors of FHIR."""
+    """The one place where errors of the driver become errors of FHIR."""
 
-    __slots__ = ()
+    __slots__ = ("_writing",)
+
+    def __init__(self, *, writing: bool) -> None:
+        self._writing = writing
 
     def __enter__(self) -> None:
         return None
@@ -95,7 +103,7 @@ class _Translated:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(problem, PyMongoError):
-            refusal = as_fhir(problem)
+            refusal = as_fhir(problem, writing=self._writing)
             if refusal is not None:
                 raise refusal from problem
         elif isinstance(problem, DocumentTooLarge):
@@ -104,4 +112,8 @@ class _Translated:
             raise error("processing", UNSPEAKABLE) from problem
 
 
-mongo_errors = _Translated()
+mongo_errors = _Translated(writing=False)
+"""Around what reads, or writes in a transaction that is not yet committed."""
+
+mongo_writes = _Translated(writing=True)
+"""Around what writes: when the connection breaks on the way, the change may have been stored."""

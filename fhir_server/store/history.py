@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from fhir_server.access.right import Right
@@ -11,8 +11,8 @@ from fhir_server.fhir.definitions import resource_types
 from fhir_server.search.page import Position
 from fhir_server.store.database import Collection, Database, Session
 from fhir_server.store.errors import mongo_errors
-from fhir_server.store.layout import SHOWN, Document
-from fhir_server.store.where import Where, between
+from fhir_server.store.layout import SHOWN, Document, Keys
+from fhir_server.store.where import Where, between, both
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,20 @@ class Request:
         The index orders by time and id; the type, which makes the order total, is sorted here.
         """
         return 1 if self.resource_type else len(resource_types())
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Where to read, and along which index."""
+
+    collection: Collection
+    found: Document
+    index: str | None = None
+    order: Keys = field(default_factory=list)
+
+
+NEWEST: Keys = [("lu", -1), ("id", -1)]
+BY_NUMBER: Keys = [("v", -1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +78,26 @@ class History:
         Current ones are read first: one that is replaced meanwhile is then found twice, never not at all.
         """
         with mongo_errors:
-            documents = await self._newest(self.database.plain, "lu", request, reached)
-            documents += await self._newest(self.database.history, "instance", request, reached)
+            documents = [each for scan in self._scans(request, reached) for each in await self._read(scan, request)]
         distinct = {(document["rt"], document["id"], document["v"]): document for document in reversed(documents)}
         return sorted(distinct.values(), key=_place, reverse=True)[: request.count + 1]
 
-    async def _newest(
-        self, collection: Collection, own: str, request: Request, reached: Position | None
-    ) -> list[Document]:
-        """The index on time is read backwards; `own` is the index for the versions of one resource."""
+    def _scans(self, request: Request, reached: Position | None) -> tuple[Scan, Scan]:
+        """The index on time is read backwards; versions of one resource are found by its key and its number."""
         times = between(request.since, reached.values if reached else None)
         found = self.where.versions(request.types, Right.READ, request.resource_id, times)
-        order = [("v", -1)] if request.resource_id else [("lu", -1), ("id", -1)]
-        hint = own if request.resource_id else "lu"
+        if request.resource_type and request.resource_id:
+            current = self.where.instance(request.resource_type, request.resource_id, Right.READ)
+            return Scan(self.database.plain, both(current, times)), Scan(
+                self.database.history, found, "instance", BY_NUMBER
+            )
+        return Scan(self.database.plain, found, "lu", NEWEST), Scan(self.database.history, found, "lu", NEWEST)
+
+    async def _read(self, scan: Scan, request: Request) -> list[Document]:
         limit = request.count + request.ties
-        cursor = collection.find(found, {**SHOWN, "_id": 1}, session=self.session, limit=limit, batch_size=limit)
-        return await cursor.sort(order).hint(hint).to_list()
+        wanted = {**SHOWN, "_id": 1}
+        cursor = scan.collection.find(scan.found, wanted, session=self.session, limit=limit, batch_size=limit)
+        return await (cursor.sort(scan.order).hint(scan.index) if scan.index else cursor).to_list()
 
     async def _visible(self, batch: Sequence[Document]) -> list[Document]:
         """A version is shown where the current one may be seen too.

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fhir_server.fhir.outcome import conflict
 from fhir_server.store.database import Collection
-from fhir_server.store.errors import BUSY, mongo_errors
+from fhir_server.store.errors import BUSY, mongo_errors, mongo_writes
 from fhir_server.store.layout import Document
 
 REMEMBERED = 5.0
@@ -68,7 +68,7 @@ class TenantKeys:
         retired = [{**each, "status": "retired"} for each in document["signing"]]
         guard = {"_id": tenant, "signing.0.kid": document["signing"][0]["kid"]}
         self._remembered.pop(tenant, None)
-        with mongo_errors:
+        with mongo_writes:
             result = await self._collection.update_one(guard, {"$set": {"signing": [new, *retired]}})
         if not result.matched_count:
             raise conflict(BUSY)

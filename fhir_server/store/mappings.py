@@ -8,7 +8,7 @@ from typing import Any
 from pymongo import ReplaceOne
 
 from fhir_server.store.connection import Store
-from fhir_server.store.errors import mongo_errors
+from fhir_server.store.errors import mongo_errors, mongo_writes
 from fhir_server.store.layout import Document
 from fhir_server.store.tenants import Tenant
 
@@ -39,7 +39,7 @@ class MappingStates:
         if not states:
             return
         operations = [self._replacement(state, [state[name] for name in KEY]) for state in states]
-        with mongo_errors:
+        with mongo_writes:
             await self._states.bulk_write(operations, ordered=False)
 
     async def counts(self, source: str) -> dict[str, dict[str, int]]:
@@ -77,7 +77,7 @@ class MappingStates:
         if not snapshots:
             return
         operations = [self._replacement(each, [each[name] for name in KEY[:3]]) for each in snapshots]
-        with mongo_errors:
+        with mongo_writes:
             await self._snapshots.bulk_write(operations, ordered=False)
 
     async def snapshot(self, source: str, table: str, pk: str) -> Document | None:

@@ -41,7 +41,7 @@ class Matches:
     async def count(self, plan: Plan) -> int:
         """Matches on all pages; which index counts fastest is left to MongoDB, unless everything is counted."""
         found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
-        hint = {} if plan.criteria else {"hint": "order"}
+        hint = {} if plan.criteria else {"hint": "cmp" if isinstance(found.get("cmp"), str) else "order"}
         with mongo_errors:
             return await self.database.resources.count_documents(found, session=self.session, maxTimeMS=SLOWEST, **hint)
 
@@ -56,7 +56,7 @@ class Matches:
         cursor = self.database.plain.find(
             found, wanted, session=self.session, limit=limit, batch_size=limit, max_time_ms=SLOWEST
         )
-        if plan.sort:
+        if plan.sort and not _is_one(plan):
             cursor = cursor.sort(plan.sort)
         hint = _index(plan, found)
         with mongo_errors:
@@ -70,6 +70,11 @@ class Matches:
         with mongo_errors:
             cursor = await self.database.resources.aggregate(stages, session=self.session, maxTimeMS=SLOWEST, **options)
             return await cursor.to_list()
+
+
+def _is_one(plan: Plan) -> bool:
+    """One id of one type needs no order."""
+    return plan.ids is not None and len(plan.ids) == len(plan.resource_types) == 1
 
 
 _SAME_ORDER = frozenset({"tok", "order"})

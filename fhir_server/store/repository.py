@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -68,7 +68,6 @@ class Repository:
         self.new_id = new_id
         self._clock = clock
         self._database = database
-        self._kept = tenant if database.keeps_native else replace(tenant, native="off")
         self._where = Where(tenant.name, caller)
         self._unit: Unit = unit or Immediate(database)
 
@@ -94,7 +93,7 @@ class Repository:
 
     async def create(self, resource: Resource, *, resource_id: str | None = None) -> Version:
         """create, with an id of ours unless one is given. https://hl7.org/fhir/R4/http.html#create"""
-        write = stored(self._kept, resource, resource_id or self.new_id(), "POST", self._clock(), None)
+        write = stored(self.tenant, resource, resource_id or self.new_id(), "POST", self._clock(), None)
         self._permitted(write, Right.CREATE)
         await self._store(write, None)
         return write.version
@@ -107,7 +106,7 @@ class Repository:
         resource_type, resource_id = resource["resourceType"], resource["id"]
         previous = await self._unit.read(self._where.instance(resource_type, resource_id, Right.UPDATE), SUPERSEDED)
         _expect(expected, previous, resource_type, resource_id)
-        write = stored(self._kept, resource, resource_id, "PUT", self._clock(), previous)
+        write = stored(self.tenant, resource, resource_id, "PUT", self._clock(), previous)
         self._permitted(write, Right.UPDATE)
         await self._store(write, expected)
         return write.version, previous is None or previous["del"]
@@ -118,7 +117,7 @@ class Repository:
         _expect(expected, previous, resource_type, resource_id)
         if previous is None or previous["del"]:
             return None
-        write = tombstone(self._kept, self._clock(), previous)
+        write = tombstone(self.tenant, self._clock(), previous)
         await self._store(write, expected)
         return write.version
 
@@ -196,7 +195,8 @@ class Repository:
 
     async def put_many(self, resources: Sequence[Resource]) -> list[bulk.Put]:
         """Creates or updates many in bulk, each on its own; what would change nothing is not written."""
-        putting = bulk.Putting(self._database, self._kept, self._where, self._clock, self.new_id)
+        assert self._unit.session is None, "a transaction writes in bulk anyway"
+        putting = bulk.Putting(self._database, self.tenant, self._where, self._clock, self.new_id)
         return await putting.put(resources)
 
     def _within(self, unit: Unit) -> Repository:

@@ -14,12 +14,13 @@ from pymongo.errors import DuplicateKeyError
 
 from fhir_server.fhir.outcome import bad_value, conflict, error
 from fhir_server.store.database import Collection
-from fhir_server.store.errors import mongo_errors
+from fhir_server.store.errors import mongo_errors, mongo_writes
 from fhir_server.store.layout import Document
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,62}\Z")
 DATABASE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
-TAKEN_DATABASES = frozenset({"admin", "local", "config"})
+RESERVED = frozenset({"admin", "local", "config"})
+TAKEN = "There is already a tenant '{}'."
 
 REMEMBERED = 1.0
 """Seconds in which a suspension reaches every process."""
@@ -79,16 +80,16 @@ class Tenants:
         native: Literal["full", "off"] = "full",
         settings: Mapping[str, Any] | None = None,
     ) -> Tenant:
-        _check_name(name)
-        await self._check_database(database)
+        _check_names(name, database)
+        await self._check_free(name, database)
         created = datetime.now(UTC).replace(microsecond=0)
         tenant = Tenant(name, title or name, database, native, "active", settings or {}, created)
         await self._prepare(tenant)
-        with mongo_errors:
+        with mongo_writes:
             try:
                 await self._collection.insert_one(_document(tenant))
             except DuplicateKeyError as problem:
-                raise conflict(f"There is already a tenant '{name}'.") from problem
+                raise conflict(TAKEN.format(name)) from problem
         return tenant
 
     async def list(self) -> list[Tenant]:
@@ -108,31 +109,26 @@ class Tenants:
         """
         tenant = await self._set(name, "erasing")
         await asyncio.sleep(REMEMBERED)
-        with mongo_errors:
+        with mongo_writes:
             await self._erase(tenant)
             await self._collection.delete_one({"_id": name})
         self._remembered.pop(name, None)
 
     async def _set(self, name: str, status: str) -> Tenant:
-        with mongo_errors:
+        with mongo_writes:
             result = await self._collection.update_one({"_id": name}, {"$set": {"status": status}})
             document = await self._collection.find_one({"_id": name}) if result.matched_count else None
         if document is None:
             raise error("not-found", f"There is no tenant '{name}'.")
         return self._remember(document)
 
-    async def _check_database(self, database: str | None) -> None:
+    async def _check_free(self, name: str, database: str | None) -> None:
         """A database of one's own holds nobody else's data, so that erasing may drop it."""
-        if database is None:
-            return
-        if not DATABASE.match(database) or database in TAKEN_DATABASES:
-            raise bad_value(
-                f"'{database}' is no name for a database: up to 63 letters, digits, '_' and '-', a letter first."
-            )
         with mongo_errors:
-            taken = database == self._common or await self._collection.find_one({"database": database})
-        if taken:
-            raise conflict(f"The database '{database}' is in use already.")
+            if await self._collection.find_one({"_id": name}):
+                raise conflict(TAKEN.format(name))
+            if database and (database == self._common or await self._collection.find_one({"database": database})):
+                raise conflict(f"The database '{database}' is in use already.")
 
     def _remember(self, document: Document) -> Tenant:
         tenant = _tenant(document)
@@ -140,9 +136,13 @@ class Tenants:
         return tenant
 
 
-def _check_name(name: str) -> None:
+def _check_names(name: str, database: str | None) -> None:
     if not NAME.match(name):
         raise bad_value(f"'{name}' is no name for a tenant: 2 to 63 small letters, digits and '-', a letter first.")
+    if database is not None and (not DATABASE.match(database) or database in RESERVED):
+        raise bad_value(
+            f"'{database}' is no name for a database: up to 63 letters, digits, '_' and '-', a letter first."
+        )
 
 
 def _document(tenant: Tenant) -> Document:

@@ -11,12 +11,12 @@ from time import monotonic
 from typing import TypeVar
 
 from pymongo import ReadPreference
-from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import ConnectionFailure, PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 
 from fhir_server.fhir.outcome import FhirError, error, too_costly
 from fhir_server.store.database import DURABLE, Database, Session
-from fhir_server.store.errors import BUSY, UNKNOWN, has_label, mongo_errors
+from fhir_server.store.errors import BUSY, has_label, mongo_errors, unconfirmed
 from fhir_server.store.unit import Buffered
 
 T = TypeVar("T")
@@ -48,10 +48,10 @@ def _pauses() -> Iterator[float]:
 
 
 def _worth_repeating(problem: BaseException) -> bool:
-    """A collision is; a database without a primary is not, because each attempt would wait for one again."""
+    """A collision is; a database that went away is not, because each attempt would wait for it again."""
     cause: BaseException | None = problem
     while cause is not None:
-        if isinstance(cause, ServerSelectionTimeoutError):
+        if isinstance(cause, ConnectionFailure):
             return False
         cause = cause.__cause__ or cause.__context__
     return has_label(problem, "TransientTransactionError")
@@ -90,7 +90,7 @@ async def _commit(session: Session, deadline: float) -> None:
             if not has_label(problem, "UnknownTransactionCommitResult"):
                 raise
             if monotonic() > deadline or not _primary_known(problem):
-                raise error("timeout", UNKNOWN) from problem
+                raise unconfirmed() from problem
 
 
 def _primary_known(problem: BaseException) -> bool:

@@ -14,7 +14,7 @@ from pymongo.errors import PyMongoError
 
 from fhir_server.fhir.outcome import conflict
 from fhir_server.store.database import Database, Session
-from fhir_server.store.errors import BUSY, REFUSED, mongo_errors
+from fhir_server.store.errors import BUSY, REFUSED, mongo_errors, mongo_writes
 from fhir_server.store.layout import SUPERSEDED, Document
 from fhir_server.store.versions import Write, superseded
 from fhir_server.store.where import same, still
@@ -52,7 +52,7 @@ class Immediate:
 
     async def store(self, write: Write) -> None:
         """A body that was moved out is removed again where the write was refused, not where its fate is unknown."""
-        with mongo_errors:
+        with mongo_writes:
             document = await self._database.bodies.moved_out(write.document)
             try:
                 await self._place(document, write.previous)

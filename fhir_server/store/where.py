@@ -54,7 +54,9 @@ class Where:
         self, types: Sequence[str], right: Right, criteria: Mapping[str, Any], ids: Sequence[str] | None = None
     ) -> Document:
         """Current resources that match search criteria, only of these ids if given; deletions are never found."""
-        found = {"t": self.tenant, **self._of_types(types, right), "del": False}
+        found = {"t": self.tenant, **self._of_types(types, right)}
+        if not _enters_tokens(criteria):
+            found["del"] = False
         if ids is not None:
             keys = [
                 key(self.tenant, resource_type, each) for resource_type in self.permitted(types, right) for each in ids
@@ -103,12 +105,12 @@ def between(since: datetime | None, before: tuple[Any, ...] | None) -> Document:
     if before is None:
         return {"lu": times} if times else {}
     moment, resource_id, resource_type = before
-    earlier = [
-        {"lu": {"$lt": moment}},
-        {"lu": moment, "id": {"$lt": resource_id}},
-        {"lu": moment, "id": resource_id, "rt": {"$lt": resource_type}},
+    # What is excluded enters no index, as alternatives would, each on its own: the order of `lu` is kept.
+    shown = [
+        {"lu": moment, "id": {"$gt": resource_id}},
+        {"lu": moment, "id": resource_id, "rt": {"$gte": resource_type}},
     ]
-    return {"lu": {**times, "$lte": moment}, "$or": earlier}
+    return {"lu": {**times, "$lte": moment}, "$nor": shown}
 
 
 def same(document: Document) -> Document:
@@ -119,6 +121,12 @@ def same(document: Document) -> Document:
 def still(document: Document) -> Document:
     """The current document, if it is still this version: the guard of every replacement."""
     return {"_id": document["_id"], "v": document["v"]}
+
+
+def _enters_tokens(criteria: Mapping[str, Any]) -> bool:
+    """Deletions have no tokens: with one required, the index alone decides, and counting reads no documents."""
+    wanted = criteria.get("tok")
+    return isinstance(wanted, str) or (isinstance(wanted, Mapping) and wanted.keys() <= {"$in", "$all"})
 
 
 def both(one: Mapping[str, Any], other: Mapping[str, Any]) -> Document:

@@ -6,7 +6,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def test_one_bad_entry_leaves_nothing(server: Server) -> None:
     assert server.count("identifier=urn:batch|bad") == 0
 
 
-def test_a_killed_database_leaves_no_part_of_a_transaction(server: Server) -> None:
+def test_a_killed_database_leaves_no_part_of_a_transaction(server: Server, counted: Callable[[str, int], None]) -> None:
     """The moment of the kill is drawn over the time that one transaction takes, a little before and after included."""
     started = time.monotonic()
     assert server.ask("POST", "", transaction("timed"))[0] == 200
@@ -80,13 +80,13 @@ def test_a_killed_database_leaves_no_part_of_a_transaction(server: Server) -> No
         assert stored in ({ENTRIES} if answer[0] == 200 else {0, ENTRIES}), (batch, answer, stored)
         assert answer[0] in (0, 200, 503), answer
         whole += stored == ENTRIES
-    print(
-        f"\n{KILLS} kills during a transaction of {ENTRIES} entries: {whole} whole, {KILLS - whole} absent, 0 partial"
-    )
+    counted(f"kills of mongod during a transaction of {ENTRIES:,} entries", KILLS)
+    counted("of these transactions stored whole", whole)
+    counted("of these transactions stored in part", 0)
 
 
 @pytest.mark.parametrize("victim", ["mongod", "server"])
-def test_no_acknowledged_write_is_lost(server: Server, victim: str) -> None:
+def test_no_acknowledged_write_is_lost(server: Server, victim: str, counted: Callable[[str, int], None]) -> None:
     acknowledged: list[str] = []
     stop = threading.Event()
 
@@ -116,7 +116,8 @@ def test_no_acknowledged_write_is_lost(server: Server, victim: str) -> None:
         each.join()
     server.await_ready()
     lost = [each for each in acknowledged if server.ask("GET", f"Basic/{each}")[0] != 200]
-    print(f"\n3 kills of the {victim}: {len(acknowledged)} writes acknowledged, {len(lost)} lost")
+    counted(f"writes acknowledged around 3 kills of the {victim}", len(acknowledged))
+    counted(f"of these lost around 3 kills of the {victim}", len(lost))
     assert len(acknowledged) > 100
     assert not lost
 

@@ -5,9 +5,8 @@ The values are extracted by a general FHIRPath engine, the resources are found b
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from tests.search import naive
 from tests.search.collection import Documents, document, prepare, rows
 from tests.search.queries import finding
 
-PACKAGE = os.environ.get("FHIR_R4_PACKAGE")
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 EXAMPLES_ENOUGH = 2
 """Examples by which each parameter is tried."""
@@ -32,17 +30,14 @@ EXAMPLES_READ = 400
 MAY_BE_TEXT = frozenset({"activity-date"})
 """Date parameters on elements that may also be a string, which is no date whatever it says."""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not PACKAGE, reason="FHIR_R4_PACKAGE names no folder with the official package"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def examples() -> dict[str, list[dict[str, Any]]]:
+def examples(r4_package: Path) -> dict[str, list[dict[str, Any]]]:
     """By type, under ids of their own: some files repeat an id."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for path in sorted(Path(PACKAGE or "").glob("*-*.json")):
+    for path in sorted(r4_package.glob("*-*.json")):
         resource = json.trusted(path.read_bytes())
         resource_id = f"{path.stem[-50:]}-{len(found[resource['resourceType']])}".replace("_", "-").lstrip("-")
         found[resource["resourceType"]].append({**resource, "id": resource_id})
@@ -82,7 +77,7 @@ def values(resource: dict[str, Any], code: str) -> list[Any]:
 
 
 def test_every_parameter_finds_what_it_extracts(
-    examples: dict[str, list[dict[str, Any]]], stored: Documents, capsys: pytest.CaptureFixture[str]
+    examples: dict[str, list[dict[str, Any]]], stored: Documents, counted: Callable[[str, int], None]
 ) -> None:
     supported = tried = queries = 0
     lost = []
@@ -103,12 +98,11 @@ def test_every_parameter_finds_what_it_extracts(
             tried += bool(asked)
             proved.update([parameter.url] if asked else [])
             queries += asked
-    with capsys.disabled():
-        print(
-            f"\n{len(works)} search parameters of the seven types work, {supported} counted by resource type; "
-            f"{len(proved)} of them, {tried} by type, extract a value from an example; "
-            f"{queries} searches, {len(lost)} in vain"
-        )
+    counted("search parameters of the seven types that work", len(works))
+    counted("search parameters that work, by resource type", supported)
+    counted("search parameters that extract a value from an example and find it, by resource type", tried)
+    counted("searches for an example by a value extracted from it, none in vain", queries)
+    counted("search parameters that extract a value from an example and find it", len(proved))
     assert not lost, "\n".join(map(str, lost))
 
 

@@ -23,8 +23,7 @@ from fhir_server.store.repository import Repository
 from tests.store.conftest import as_system, new_tenant
 from tests.store.resources import patient, plan_of
 
-# The driver leaves a socket to the garbage collector when it is closed while it connects to a server that died.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = pytest.mark.usefixtures("sockets_of_the_driver")
 
 SOON = 6.0
 """Seconds; the promise is five, and the machine that runs the tests is busy."""

@@ -20,8 +20,7 @@ from fhir_server.store.repository import Repository
 from tests.store.conftest import as_system
 from tests.store.resources import observation, patient
 
-# The driver leaves a socket to the garbage collector when it is closed while it connects to a server that died.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = pytest.mark.usefixtures("sockets_of_the_driver")
 
 ROUNDS = int(os.environ.get("FHIR_CRASH_ROUNDS", "3"))
 WRITERS = 8

@@ -15,19 +15,16 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
     WTimeoutError,
 )
 
 from fhir_server.fhir.outcome import FhirError
-from fhir_server.store.errors import has_label, is_duplicate, mongo_errors
+from fhir_server.store.errors import has_label, is_duplicate, mongo_errors, mongo_writes
 
 CASES: list[tuple[Exception, int, str]] = [
-    (AutoReconnect("connection closed"), 503, "transient"),
-    (ServerSelectionTimeoutError("no primary"), 503, "transient"),
-    (NetworkTimeout("timed out"), 503, "transient"),
-    (NotPrimaryError("not primary"), 503, "transient"),
-    (WTimeoutError("waiting for replication timed out"), 503, "transient"),
-    (OperationFailure("interrupted at shutdown", 11600), 503, "transient"),
+    (WTimeoutError("waiting for replication timed out"), 503, "timeout"),
+    (BulkWriteError({"writeConcernErrors": [{"code": 64}]}), 503, "timeout"),
     (ExecutionTimeout("operation exceeded time limit", 50), 503, "too-costly"),
     (DuplicateKeyError("E11000", 11000), 409, "conflict"),
     (BulkWriteError({"writeErrors": [{"code": 11000}]}), 409, "conflict"),
@@ -47,10 +44,24 @@ def test_becomes(problem: Exception, status: int, code: str) -> None:
     assert str(problem) not in str(refusal.value)
 
 
-def test_says_when_to_come_back() -> None:
-    with pytest.raises(FhirError) as refusal, mongo_errors:
-        raise AutoReconnect("gone")
-    assert dict(refusal.value.headers)["Retry-After"] == "1"
+AWAY: list[tuple[Exception, str]] = [
+    (AutoReconnect("connection closed"), "timeout"),
+    (NetworkTimeout("timed out"), "timeout"),
+    (NotPrimaryError("not primary"), "timeout"),
+    (OperationFailure("interrupted at shutdown", 11600), "timeout"),
+    (ServerSelectionTimeoutError("no primary"), "transient"),
+    (WaitQueueTimeoutError("no connection"), "transient"),
+]
+
+
+@pytest.mark.parametrize(("problem", "after_writing"), AWAY, ids=lambda each: type(each).__name__)
+def test_away_says_nothing_was_written_only_where_that_is_known(problem: Exception, after_writing: str) -> None:
+    for translated, code in ((mongo_errors, "transient"), (mongo_writes, after_writing)):
+        with pytest.raises(FhirError) as refusal, translated:
+            raise problem
+        assert (refusal.value.status, refusal.value.issues[0].code) == (503, code)
+        assert ("Nothing was written" in str(refusal.value)) == (code == "transient")
+        assert dict(refusal.value.headers)["Retry-After"] == "1"
 
 
 def test_a_collision_is_409() -> None:

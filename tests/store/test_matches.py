@@ -181,6 +181,22 @@ async def test_a_patient_who_searches_by_code_reads_its_own_compartment_only(fil
     check_plan(record)
 
 
+async def test_counting_tokens_reads_no_documents(filled: Filled) -> None:
+    await forget(filled)
+    assert await filled.repository.count(plan_of("Observation?code=8867-4")) == PATIENTS * 7
+    (record,) = await ran(filled, "command")
+    assert record["docsExamined"] == 0
+
+
+async def test_a_deletion_is_not_counted(filled: Filled) -> None:
+    other = as_system(filled.store, await filled.store.tenants.create("deleting"))
+    for resource_id in ("p1", "p2"):
+        await other.put_many([observation(f"o{resource_id}", resource_id)])
+    await other.delete("Observation", "op1")
+    for search in ("Observation?code=8867-4", "Observation?", "Observation?code:not=1", "Observation?date=2024"):
+        assert (await other.count(plan_of(search)), len((await other.search(plan_of(search))).rows)) == (1, 1), search
+
+
 async def test_one_query_a_page(filled: Filled) -> None:
     await forget(filled)
     page = await filled.repository.search(plan_of("Observation?code=8867-4&_count=300"))

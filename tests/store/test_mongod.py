@@ -128,6 +128,7 @@ async def test_ends_when_the_parent_is_killed_and_recovers(
     assert count(await printed(child)) == 1
     pid = pid_of(place)
     child.kill()
+    await asyncio.to_thread(child.wait)
     async with mongod.running(place, binary) as url:
         assert count(url) == 2
         assert pid_of(place) != pid
@@ -138,6 +139,7 @@ async def test_recovers_after_it_was_killed_itself(place: Path, binary: Path, ch
     assert count(await printed(child)) == 1
     os.kill(pid_of(place), signal.SIGKILL)
     child.kill()
+    await asyncio.to_thread(child.wait)
     async with mongod.running(place, binary) as url:
         assert count(url) == 2
 

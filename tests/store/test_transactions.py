@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from pymongo.errors import OperationFailure
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
 from fhir_server.fhir.outcome import FhirError, invalid
 from fhir_server.store import transactions
@@ -167,6 +168,38 @@ async def test_a_cancelled_one_leaves_nothing(repository: Repository) -> None:
         await task
     assert await ids(repository) == []
     await repository.update(patient())
+
+
+def losing_the_answer(monkeypatch: pytest.MonkeyPatch, *problems: PyMongoError) -> None:
+    """The commit takes effect, but its answer does not arrive."""
+    commit, lost = AsyncClientSession.commit_transaction, iter(problems)
+
+    async def committing(session: AsyncClientSession) -> None:
+        await commit(session)
+        for problem in lost:
+            problem._add_error_label("UnknownTransactionCommitResult")
+            raise problem
+
+    monkeypatch.setattr(AsyncClientSession, "commit_transaction", committing)
+
+
+async def test_a_commit_whose_answer_was_lost_takes_effect_once(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losing_the_answer(monkeypatch, AutoReconnect("closed"), AutoReconnect("closed"))
+    version, created = await repository.transaction(lambda inside: inside.update(patient()))
+    assert (version.version_id, created) == (1, True)
+    assert (await repository.history("Patient", "p1")).versions == (version,)
+
+
+async def test_a_commit_that_is_not_confirmed_is_not_called_unwritten(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losing_the_answer(monkeypatch, AutoReconnect("closed"), ServerSelectionTimeoutError("nobody"))
+    with pytest.raises(FhirError, match="did not confirm") as refusal:
+        await repository.transaction(lambda inside: inside.update(patient()))
+    assert (refusal.value.status, refusal.value.issues[0].code) == (503, "timeout")
+    assert (await repository.current("Patient", "p1")).version_id == 1
 
 
 @pytest.mark.parametrize("size", [5_000])
