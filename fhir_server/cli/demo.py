@@ -35,7 +35,6 @@ from seed import pms
 
 app = typer.Typer()
 
-DATABASE = "fhir_demo"
 TOKEN_SECONDS = 7 * 86_400
 WAIT_SECONDS = 60
 
@@ -62,14 +61,14 @@ def demo(
         Path, typer.Option("--dir", help="Where the demo keeps its databases.", file_okay=False)
     ] = Path(".demo"),
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+    database: Annotated[str, typer.Option(help="Name of the MongoDB database.")] = "fhir_demo",
     mongo_url: MongoUrl = None,
 ) -> None:
     """Seed two legacy databases, translate them, and serve the result until Ctrl-C.
 
     A second run finds the data of the first.
     """
-    chosen = settings(port=port, mongo_url=mongo_url, data_dir=directory / "store")
-    chosen = chosen.model_copy(update={"database": DATABASE})
+    chosen = settings(port=port, mongo_url=mongo_url, data_dir=directory / "store", database=database)
     signal.signal(signal.SIGTERM, _leave)
     directory.mkdir(parents=True, exist_ok=True)
     with explained(), start_blocking_portal() as portal, portal.wrap_async_context_manager(_mongo(chosen)) as url:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from fhir_server.cli.common import (
     DataDir,
@@ -250,6 +251,8 @@ def _explained() -> Iterator[None]:
         fail("the declarations do not hold.\n" + "\n".join(map(str, fault.problems)))
     except (SourceError, ValueError) as fault:
         fail(str(fault), code=2)
+    except SQLAlchemyError as fault:
+        fail(f"the source cannot be read: {str(fault).partition(chr(10))[0]}")
 
 
 def _names(tables: list[str] | None) -> list[str]:

@@ -36,6 +36,9 @@ def declare(pms: Catalogue) -> Callable[[str], Compiled]:
     def made(outputs: str) -> Compiled:
         unused = [name for name in "abdejn" if not re.search(rf"\${name}\b", outputs)]
         text = HEAD % ", ".join(f"{name}: not needed" for name in unused) + outputs
+        return whole(text)
+
+    def whole(text: str) -> Compiled:
         table = read(text.lstrip("\n"), "pms/clients.yaml")
         own = Catalogue(
             pms.source, pms.title, pms.base, pms.documented, {"clients": table}, pms.maps, pms.systems, pms.profiles
@@ -43,6 +46,7 @@ def declare(pms: Catalogue) -> Callable[[str], Compiled]:
         check.proven(own)
         return compiled(table, own)
 
+    made.whole = whole  # type: ignore[attr-defined]
     return made
 
 

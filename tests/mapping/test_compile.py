@@ -153,7 +153,8 @@ def test_a_reference_is_the_id_of_what_the_row_becomes(mapped: Callable[..., Any
 def test_what_a_resource_says_of_its_origin(declare: Callable[[str], Compiled]) -> None:
     found = declare(
         PATIENT
-        + "    meta: {profile: us-core-patient}\n    identifier: ['$b | identifier(SSN, SS)']\n    gender: $a | map(gender)\n    name: [{family: $a}]\n"
+        + "    meta: {profile: us-core-patient}\n    identifier: ['$b | identifier(SSN, SS)']\n"
+        + "    gender: $a | map(gender)\n    name: [{family: $a}]\n"
     )
     context = Context(Identity("https://x.example", "acme"), date(2025, 6, 30))
     named = found.drafts((1, "f", "9", *[None] * 4), "1", {}, context, [])[0].resource
@@ -173,3 +174,64 @@ def test_the_source_can_be_read_and_names_the_declaration(declare: Callable[[str
     source = declare(PATIENT + "    name: [{text: $a}]\n").source
     assert '"""Patient, pms/clients.yaml:' in source
     compile(source, "generated", "exec")
+
+
+REST = """
+source: pms.clients
+key: [$id, $a]
+watermark: $d
+deleted: $b
+lock: {when: $n | is_true, amended: $e}
+columns: {id: integer!, a: text, b: timestamp, d: timestamp, e: timestamp, j: text, n: boolean}
+children:
+  visits: {table: appointments, by: client_id, on: $id, order: [id], columns: {id: integer, title: text}}
+decode:
+  phi: $j | json
+outputs:
+  - resourceType: Patient
+    gender: $phi.gender | map(gender)
+    name:
+      - {$each: $visits, text: $item.title}
+      - {$each: $phi.names | listed, text: $item}
+"""
+
+
+@pytest.fixture
+def rest(declare: Any) -> Compiled:
+    found: Compiled = declare.whole(REST)
+    return found
+
+
+def test_decoded_columns_and_children(rest: Compiled) -> None:
+    context, findings = Context(Identity("https://x.example", "acme"), date(2025, 6, 30)), []
+    visits = [{"id": 1, "title": " First "}, {"id": 2, "title": None}, {"id": 3, "title": "Third"}]
+    row = (7, "x", None, None, None, '{"gender": "F", "names": ["A", {"odd": 1}], "more": 1}', 0)
+    patient = rest.drafts(row, rest.key(row), {"visits": visits}, context, findings)[0].resource
+    assert patient["gender"] == "female"
+    assert [each["text"] for each in patient["name"]] == ["First", "Third", "A"]
+    assert [(each.code, each.column) for each in findings] == [("TYPE_INVALID", "phi.names")]
+    assert rest.key(row) == "7:x"
+
+
+def test_malformed_json_leaves_out_what_comes_from_it(rest: Compiled) -> None:
+    context, findings = Context(Identity("https://x.example", "acme"), date(2025, 6, 30)), []
+    patient = rest.drafts((7, "x", None, None, None, "{", 0), "7:x", {"visits": []}, context, findings)[0].resource
+    assert patient["gender"] == "unknown"
+    assert {each.code for each in findings} == {"JSON_INVALID"}
+
+
+@pytest.mark.parametrize(
+    ("b", "e", "n", "deleted", "locked"),
+    [
+        (None, None, 1, False, True),
+        (None, "2024-01-01", 1, False, False),
+        (None, None, 0, False, False),
+        ("2024-01-01", None, None, True, False),
+        (" ", None, None, False, False),
+    ],
+)
+def test_deleted_and_locked_rows(rest: Compiled, b: Any, e: Any, n: Any, deleted: bool, locked: bool) -> None:
+    context = Context(Identity("https://x.example", "acme"), date(2025, 6, 30))
+    row = (7, "x", b, None, e, None, n)
+    assert rest.deleted(row, {}, context) is deleted
+    assert rest.locked(row, {}, context) is locked

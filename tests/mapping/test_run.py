@@ -1,8 +1,8 @@
-"""The laws of a migration on a real MongoDB: rows add up, a second run changes nothing, pages and order do not matter."""
+"""The laws of a migration on a real MongoDB: rows add up, a second run changes nothing, pages do not matter."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,9 @@ from cryptography.fernet import Fernet
 from sqlalchemy import create_engine, text
 
 from fhir_server.access.caller import Caller
-from fhir_server.fhir import validate
+from fhir_server.fhir import json, validate
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.mapping import migration, snapshot
-from fhir_server.mapping.context import Context
 from fhir_server.mapping.identity import Identity
 from fhir_server.mapping.outcome import STATUSES, Report
 from fhir_server.mapping.run import Options
@@ -115,8 +114,6 @@ async def test_rows_add_up_and_every_resource_is_valid(run: Run) -> None:
     assert tenant is not None
     documents = [each async for each in run.store.common.resources.find({"t": run.tenant, "del": False})]
     assert len(documents) == sum(sum(each.resources.values()) for each in report.tables)
-    from fhir_server.fhir import json
-
     for document in documents:
         validate.check(json.trusted(bytes(document["body"])))
 
@@ -171,10 +168,8 @@ async def test_an_output_that_a_row_no_longer_gives_is_deleted(run: Run, sql: Ch
     assert (await run.resource("pms/clients/2/Condition#primary", "Condition"))["code"]["text"] == "Grief"
 
 
-async def test_a_row_marked_as_deleted_becomes_inactive_and_what_cannot_is_deleted(run: Run, sql: Change) -> None:
-    sql(
-        "UPDATE clients SET deleted_at = NULL, gender = 'F', status = 'active', primary_diagnosis = 'Grief' WHERE id = 3"
-    )
+async def test_a_row_marked_as_deleted_becomes_inactive_or_is_deleted(run: Run, sql: Change) -> None:
+    sql("UPDATE clients SET deleted_at = NULL, status = 'active', gender = 'F', primary_diagnosis = 'x' WHERE id = 3")
     await run("clients")
     sql("UPDATE clients SET deleted_at = '2025-06-30 10:00:00' WHERE id = 3")
     report = await run("clients")
@@ -237,11 +232,11 @@ async def test_a_bad_change_leaves_what_was_stored(run: Run, sql: Change) -> Non
 
 
 async def test_rows_of_one_claim_are_one_resource(run: Run, sql: Change) -> None:
-    columns = "id, tenant_id, client_id, transaction_type, insurance_claim_number, claim_status, amount, provider_id, transaction_date, billing_code"
+    columns = "id, tenant_id, client_id, provider_id, transaction_type, transaction_date, billing_code, amount"
     for number, amount in ((9001, 100), (9002, 50)):
-        sql(
-            f"INSERT INTO ledger ({columns}) VALUES ({number}, 'practice', 1, 'charge', 'CLM-X', 'paid', {amount}, 1, '2025-01-02', '90837')"
-        )
+        values = f"{number}, 'practice', 1, 1, 'charge', '2025-01-02', '90837', {amount}"
+        sql(f"INSERT INTO ledger ({columns}) VALUES ({values})")
+    sql("UPDATE ledger SET insurance_claim_number = 'CLM-X', claim_status = 'paid' WHERE id > 9000")
     await run("ledger", page=1)
     claim = await run.resource("pms/ledger/~CLM-X/Claim", "Claim")
     assert [item["sequence"] for item in claim["item"]] == [1, 2]
@@ -275,12 +270,9 @@ async def test_payers_are_shared_and_the_first_row_names_them(run: Run, sql: Cha
 async def test_rows_without_a_tenant_and_rows_of_others(run: Run, sql: Change) -> None:
     sql("UPDATE clients SET tenant_id = NULL WHERE id = 9")
     sql("UPDATE clients SET tenant_id = 'stranger' WHERE id = 10")
-    sql(
-        "INSERT INTO appointments (id, tenant_id, client_id, provider_id, status) VALUES (5001, 'stranger', 1, 1, 'completed')"
-    )
-    sql(
-        "INSERT INTO ledger (id, tenant_id, client_id, appointment_id, transaction_type) VALUES (5001, 'practice', 1, 5001, 'charge')"
-    )
+    sql("INSERT INTO appointments (id, tenant_id, client_id, status) VALUES (5001, 'stranger', 1, 'completed')")
+    columns = "id, tenant_id, client_id, appointment_id, transaction_type"
+    sql(f"INSERT INTO ledger ({columns}) VALUES (5001, 'practice', 1, 5001, 'charge')")
     await run("clients", "ledger")
     state = await run.states("clients", "9", "10")
     assert [each["code"] for each in state["9", "*"]["errors"]] == ["TENANT_UNRESOLVED"]
@@ -351,7 +343,3 @@ def test_a_key_that_is_none_is_refused_by_class() -> None:
     with pytest.raises(ValueError, match="class 'pii'"):
         migration.keys(["pii=short"])
     assert isinstance(migration.keys([f"pii={sample.SAMPLE_KEY}"])["pii"], Fernet)
-
-
-def test_dates_of_a_context_are_given_not_read() -> None:
-    assert Context(Identity("x", "y"), date(2025, 1, 1)).today == date(2025, 1, 1)

@@ -1,0 +1,122 @@
+"""Everything declared for one source system: its tables, and the maps, systems and profiles that they use."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import PurePosixPath
+
+from fhir_server.mapping import declaration, document, maps, profiles, systems
+from fhir_server.mapping.maps import ConceptMap
+from fhir_server.mapping.model import Output, TableMapping, output_leaves
+from fhir_server.mapping.problem import MappingError, Problem, refuse
+from fhir_server.mapping.profiles import Profile
+from fhir_server.mapping.systems import Systems
+
+SOURCE_FILE = "source.yaml"
+DEFAULT_BASE = "https://fhir-server.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What `mappings/` says about a source; `documented` are the tables that its documentation names, in load order."""
+
+    source: str
+    title: str
+    base: str
+    documented: tuple[str, ...]
+    tables: Mapping[str, TableMapping]
+    maps: Mapping[str, ConceptMap]
+    systems: Systems
+    profiles: Mapping[str, Profile]
+
+    def in_order(self) -> Iterator[TableMapping]:
+        """Declarations in load order: parents before what refers to them."""
+        yield from (self.tables[name] for name in self.documented if name in self.tables)
+
+    def output(self, resource_type: str, written: str) -> Output | None:
+        """What `reference(Type, table#label)` names; None while the table has no declaration."""
+        table, _, label = written.partition("#")
+        name = f"{resource_type}#{label}" if label else resource_type
+        outputs = self.tables[table].outputs if table in self.tables else ()
+        return next((each for each in outputs if each.name == name), None)
+
+
+def sources() -> tuple[str, ...]:
+    """The source systems that have declarations."""
+    return tuple(sorted(each.name for each in _root().iterdir() if each.joinpath(SOURCE_FILE).is_file()))
+
+
+def load(source: str, *, base: str = DEFAULT_BASE, root: Traversable | None = None) -> Catalogue:
+    """The declarations of a source; MappingError where a file cannot be read."""
+    root = root or _root()
+    if not root.joinpath(source, SOURCE_FILE).is_file():
+        known = ", ".join(each.name for each in root.iterdir() if each.joinpath(SOURCE_FILE).is_file())
+        raise refuse(f"{source}/{SOURCE_FILE}", 1, f"There is no source '{source}'. Known: {known}.")
+    known_systems = {"base": base, **systems.read(_text(root, "systems.yaml"), "systems.yaml", base)}
+    about = document.read(_text(root, f"{source}/{SOURCE_FILE}"), f"{source}/{SOURCE_FILE}")
+    return Catalogue(
+        source=source,
+        title=document.text(about.entries["title"], SOURCE_FILE, "title"),
+        base=base,
+        documented=document.texts(about.entries["tables"], SOURCE_FILE, "tables"),
+        tables=_tables(root, source),
+        maps=_maps(root, known_systems),
+        systems=known_systems,
+        profiles=profiles.read(_text(root, "profiles.yaml"), "profiles.yaml"),
+    )
+
+
+def _root() -> Traversable:
+    return files("mappings")
+
+
+def _text(root: Traversable, path: str) -> str:
+    return root.joinpath(*PurePosixPath(path).parts).read_text("utf-8")
+
+
+def _yaml(root: Traversable, folder: str) -> list[str]:
+    return sorted(each.name for each in root.joinpath(folder).iterdir() if each.name.endswith(".yaml"))
+
+
+def _tables(root: Traversable, source: str) -> Mapping[str, TableMapping]:
+    tables: dict[str, TableMapping] = {}
+    faults: list[Problem] = []
+    for name in _yaml(root, source):
+        if name == SOURCE_FILE:
+            continue
+        file = f"{source}/{name}"
+        try:
+            found = declaration.read(_text(root, file), file)
+        except MappingError as fault:
+            faults.extend(fault.problems)
+            continue
+        if (found.source, f"{found.table}.yaml") != (source, name):
+            faults.append(
+                Problem(file, found.lines["source"], f"This file declares {found.name}; its name says otherwise.")
+            )
+        tables[found.table] = found
+    if faults:
+        raise MappingError(faults)
+    return tables
+
+
+def _maps(root: Traversable, known: Systems) -> Mapping[str, ConceptMap]:
+    names = [name.removesuffix(".yaml") for name in _yaml(root, "maps")]
+    return {name: maps.read(_text(root, f"maps/{name}.yaml"), f"maps/{name}.yaml", name, known) for name in names}
+
+
+def versioned(table: TableMapping, catalogue: Catalogue) -> TableMapping:
+    """The declaration with a version that also covers the maps it uses and the base of its identifiers."""
+    used = {
+        step.args[0]
+        for output in table.outputs
+        for leaf in output_leaves(output)
+        for step in leaf.pipe.steps
+        if step.name in ("map", "code_of") and step.args
+    }
+    content = [table.version, catalogue.base, *(repr(catalogue.maps.get(str(name))) for name in sorted(map(str, used)))]
+    return replace(table, version=hashlib.sha256("\n".join(content).encode()).hexdigest()[:16])

@@ -1,0 +1,23 @@
+"""What a converter may know besides the value: the tenant's ids, zone, currency, keys, and today's date."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, tzinfo
+
+from cryptography.fernet import Fernet
+
+from fhir_server.mapping.identity import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One tenant and one run; values only, so that a conversion can be repeated."""
+
+    ids: Identity
+    today: date
+    zone: tzinfo = UTC
+    currency: str = "USD"
+    keys: Mapping[str, Fernet] = field(default_factory=dict)
+    """Source keys by key class (`pii`); never stored, never logged."""

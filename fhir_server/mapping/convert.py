@@ -1,0 +1,28 @@
+"""Every converter by name: a closed set of pure functions `(value, *args, context) -> value or None`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fhir_server.mapping import (
+    convert_code,
+    convert_contact,
+    convert_list,
+    convert_number,
+    convert_secret,
+    convert_text,
+    convert_time,
+)
+from fhir_server.mapping.converter import Converter
+
+CONVERTERS: Mapping[str, Converter] = {
+    **convert_text.CONVERTERS,
+    **convert_contact.CONVERTERS,
+    **convert_time.CONVERTERS,
+    **convert_number.CONVERTERS,
+    **convert_code.CONVERTERS,
+    **convert_list.CONVERTERS,
+    **convert_secret.CONVERTERS,
+    "absent": Converter(lambda value: value, frozenset({"*"}), "same", ("word",), none=True, always=True),
+}
+"""`absent(unknown)` is written by the compiler, which knows what the element can say instead of a value."""

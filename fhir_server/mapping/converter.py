@@ -1,0 +1,45 @@
+"""What the engine knows about a converter: what it takes and gives, its arguments, and how it may fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+SAME = "same"
+"""Gives what it takes."""
+MAPPED = "mapped"
+"""Gives what the element needs: a code, a Coding, a concept or a boolean."""
+TEST = "test"
+LIST = "list"
+ROWS = "rows"
+
+ANY = frozenset({"*"})
+TEXT = frozenset({"text", "string", "item"})
+ITEM = TEXT | {"integer", "decimal", "json"}
+"""What can be written as text without loss: keys, numbers, words."""
+NUMBER = frozenset({"integer", "decimal", "text", "item", "number"})
+FLAG = frozenset({"boolean", "integer", "text", "item"})
+MOMENT = frozenset({"date", "timestamp", "timestamptz", "text", "item"})
+
+
+Words = tuple[str, ...]
+"""The arguments of a variadic kind: one tuple, folded where they are values of a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """`args` are kinds: `word value number system coding column map field type output`, with `?`, `*` or `+`."""
+
+    call: Callable[..., Any]
+    takes: frozenset[str]
+    gives: str
+    args: tuple[str, ...] = ()
+    fails: bool = False
+    """May raise a Fault."""
+    none: bool = False
+    """Is also asked when there is no value."""
+    context: bool = False
+    """Takes the context as its last argument."""
+    always: bool = False
+    """Gives a value in any case."""

@@ -1,0 +1,174 @@
+"""Writes the Python for the nodes of a template: each ends in a name that holds the value or None.
+
+What creates an element is a value from a column. Constants, keys and times of change come with it, never alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fhir_server.mapping import constants
+from fhir_server.mapping.catalogue import Catalogue
+from fhir_server.mapping.elements import Place
+from fhir_server.mapping.emit_columns import Columns
+from fhir_server.mapping.emit_pipe import VARIES, Pipes, Value
+from fhir_server.mapping.kinds import ITEM, POSITION, Scope
+from fhir_server.mapping.model import Constant, Each, First, Group, Items, Leaf, Literal, Node, TableMapping, leaves
+from fhir_server.mapping.writer import Writer
+
+
+class Nodes:
+    """The nodes of one function; its columns are loaded before."""
+
+    def __init__(self, writer: Writer, table: TableMapping, catalogue: Catalogue):
+        self.writer, self.catalogue = writer, catalogue
+        self.pipes = Pipes(writer, table, catalogue)
+        self.columns = Columns(
+            writer, table, Scope(table), lambda pipe, path, _: self.pipes.emit(pipe, path, None).name
+        )
+
+    def node(self, node: Node, place: Place, scope: Scope) -> Value:
+        """The value of an element."""
+        if isinstance(node, Leaf):
+            return self.pipes.emit(node.pipe, place.path, place)
+        if isinstance(node, Literal):
+            return self._shared(node.value)
+        if isinstance(node, Constant):
+            return self._shared(constants.value(node.step, self.catalogue.systems)[0])
+        if isinstance(node, Items):
+            return self._items(node, place, scope)
+        if isinstance(node, First):
+            return self._first(node.options, place, scope)
+        if isinstance(node, Each):
+            return self._each(node, place, scope)
+        return self._group(node, place, scope)
+
+    def _shared(self, value: Any) -> Value:
+        return Value(self.writer.constant(value), always=True, shared=value)
+
+    def _first(self, options: Sequence[Node], place: Place, scope: Scope) -> Value:
+        """Options in order; each is tried only where those before gave nothing."""
+        writer, name, creates = self.writer, self.writer.fresh(), self.writer.fresh("is_own_")
+        value = self.node(options[0], place, scope)
+        writer.line(f"{name}, {creates} = {value.name}, {value.creates or False}")
+        if len(options) == 1 or value.always:
+            return Value(name, creates, value.always, value.column)
+        with writer.block(f"if {name} is None"):
+            rest = self._first(options[1:], place, scope)
+            writer.line(f"{name}, {creates} = {rest.name}, {rest.creates}")
+        return Value(name, creates, rest.always, value.column)
+
+    def _each(self, node: Each, place: Place, scope: Scope) -> Value:
+        """A list, one entry for each item."""
+        writer, name = self.writer, self.writer.fresh()
+        items = self.pipes.emit(node.items.pipe, place.path, None)
+        inside = scope.inside(node.items.pipe)
+        self.pipes.items_of = items.column
+        writer.line(f"{name} = []")
+        with writer.block(f"for {POSITION}, {ITEM} in enumerate({items.name} or (), 1)"):
+            self.columns.items([leaf.pipe for leaf in leaves(node.body)], inside)
+            value = self.node(node.body, place, inside)
+            self._append(name, value)
+        writer.line(f"{name} = {name} or None")
+        return Value(name, f"{name} is not None", column=items.column)
+
+    def _items(self, node: Items, place: Place, scope: Scope) -> Value:
+        """A list of what its entries give."""
+        values = [self.node(each, place, scope) for each in node.items]
+        if all(value.shared is not VARIES for value in values):
+            return self._shared([value.shared for value in values])
+        name = self.writer.fresh()
+        self.writer.line(f"{name} = []")
+        for item, value in zip(node.items, values, strict=True):
+            self._append(name, value, "extend" if isinstance(item, Each) else "append")
+        always = any(value.always for value in values)
+        if not always:
+            self.writer.line(f"{name} = {name} or None")
+        return Value(name, _any(value.creates for value in values), always, _column(values))
+
+    def _append(self, name: str, value: Value, how: str = "append") -> None:
+        if value.always:
+            self.writer.line(f"{name}.{how}({value.name})")
+        else:
+            with self.writer.block(f"if {value.name} is not None"):
+                self.writer.line(f"{name}.{how}({value.name})")
+
+    def _group(self, group: Group, place: Place, scope: Scope) -> Value:
+        """An element with children, left out where no column creates it or a required child has no value."""
+        conditions = self.tests(group.when, place.path)
+        children = {name: self.node(child, place.child(name), scope) for name, child in group.children.items()}
+        if not conditions and all(value.shared is not VARIES for value in children.values()):
+            return self._shared({name: value.shared for name, value in children.items()})
+        creates = _any(value.creates for value in children.values())
+        if place.type == "Period" and {"start", "end"} <= children.keys():
+            self._period(children["start"], children["end"], place)
+        name = self.writer.fresh()
+        self.writer.line(f"{name} = None  # {place.path}")
+        with self.writer.block(f"if {' and '.join([*conditions, f'({creates})'])}"):
+            self._build(name, children, place, group.needs)
+        return Value(name, f"{name} is not None", column=_column(children.values()))
+
+    def tests(self, conditions: Iterable[Leaf], path: str) -> list[str]:
+        """The conditions that pipes have values."""
+        return [f"{self.pipes.emit(leaf.pipe, path, None).name} is not None" for leaf in conditions]
+
+    def _period(self, start: Value, end: Value, place: Place) -> None:
+        """https://hl7.org/fhir/R4/datatypes.html#Period per-1"""
+        condition = f"{start.name} is not None and {end.name} is not None and inverted({start.name}, {end.name})"
+        with self.writer.block(f"if {condition}"):
+            self.writer.line(f"{end.name} = noted(findings, PERIOD_INVERTED, {end.column!r}, {place.path!r})")
+
+    def _build(self, name: str, children: Mapping[str, Value], place: Place, needs: tuple[str, ...]) -> None:
+        keyword = "if"
+        for wanted in [*uncertain(place, children), *([needs] if needs else [])]:
+            with self.writer.block(f"{keyword} {none_of(wanted, children)}"):
+                present = [children[each] for each in wanted if each in children]
+                column = _column(present) or _column(children.values())
+                self.writer.line(f"lost(findings, {column!r}, {place.path!r}, {' or '.join(wanted)!r})")
+            keyword = "elif"
+        if keyword == "if":
+            self.fill(name, children)
+        else:
+            with self.writer.block("else"):
+                self.fill(name, children)
+
+    def fill(self, name: str, children: Mapping[str, Value], head: str = "") -> None:
+        """Builds the object in declared order: what is always there at once, the rest where it has a value."""
+        pairs = list(children.items())
+        leading = [head] if head else []
+        while pairs and pairs[0][1].always:
+            child, value = pairs.pop(0)
+            leading.append(f"{child!r}: {value.name}")
+        self.writer.line(f"{name} = {{{', '.join(leading)}}}")
+        for child, value in pairs:
+            if value.always:
+                self.writer.line(f"{name}[{child!r}] = {value.name}")
+            else:
+                with self.writer.block(f"if {value.name} is not None"):
+                    self.writer.line(f"{name}[{child!r}] = {value.name}")
+
+
+def uncertain(place: Place, children: Mapping[str, Value]) -> list[tuple[str, ...]]:
+    """The required children that may turn out to have no value."""
+    return [
+        wanted
+        for wanted in place.required_names()
+        if not any(name in children and children[name].always for name in wanted)
+    ]
+
+
+def none_of(wanted: tuple[str, ...], children: Mapping[str, Value]) -> str:
+    """The condition that a required child has no value."""
+    present = [f"{children[name].name} is None" for name in wanted if name in children]
+    return " and ".join(present) or "True"
+
+
+def _column(values: Iterable[Value]) -> str:
+    """The column to name in a finding about several."""
+    return next((value.column for value in values if value.creates and value.column), "")
+
+
+def _any(conditions: Iterable[str | None]) -> str | None:
+    found = list(dict.fromkeys(each for each in conditions if each))
+    return " or ".join(found) if found else None

@@ -1,0 +1,96 @@
+"""Writes the Python that puts columns into variables: cleaned, decoded, of this row, a parent row or a list item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from fhir_server.mapping.grammar import Column, Pipe
+from fhir_server.mapping.kinds import ITEM, POSITION, Scope, column_kind
+from fhir_server.mapping.model import TableMapping
+from fhir_server.mapping.writer import Writer
+
+TEXTUAL = frozenset({"text", "time"})
+EmitPipe = Callable[[Pipe, str, Scope], str]
+
+
+def variable(column: Column) -> str:
+    """The local variable of a column."""
+    if column.name == POSITION or (column.name == ITEM and not column.field):
+        return column.name
+    return f"c_{column.name}__{column.field}" if column.field else f"c_{column.name}"
+
+
+def attempt(writer: Writer, name: str, call: str, column: str, path: str) -> None:
+    """A call that may fail: its fault is noted and leaves what it keeps."""
+    with writer.block("try"):
+        writer.line(f"{name} = {call}")
+    with writer.block("except Fault as fault"):
+        writer.line(f"{name} = noted(findings, fault, {column!r}, {path!r})")
+
+
+class Columns:
+    """The columns that one function reads, each loaded once."""
+
+    def __init__(self, writer: Writer, table: TableMapping, scope: Scope, emit: EmitPipe):
+        self.writer, self.table, self.scope, self.emit = writer, table, scope, emit
+        self.index = {name: at for at, name in enumerate(table.columns)}
+        self.loaded: set[str] = set()
+
+    def load(self, pipes: Iterable[Pipe]) -> None:
+        """Puts every column that the pipes read, and that is not there yet, into a variable of its own."""
+        for column in (each for pipe in pipes for each in pipe.columns()):
+            if column.name not in (ITEM, POSITION):
+                self._load(column)
+
+    def _load(self, column: Column) -> None:
+        name = variable(column)
+        if name in self.loaded:
+            return
+        self.loaded.add(name)
+        if column.name in self.table.parents:
+            self._parent(name, column)
+        elif column.field:
+            self._load(Column(column.name))
+            self.writer.line(f"{name} = field({variable(Column(column.name))}, {column.field!r})")
+        elif column.name in self.table.columns:
+            kind = column_kind(column, self.scope)
+            self._read(name, f"row[{self.index[column.name]}]", kind)
+            if kind == "json":
+                attempt(self.writer, name, f"json_value({name})", column.name, column.name)
+        elif column.name in self.table.decode:
+            leaf = self.table.decode[column.name]
+            self.load([leaf.pipe])
+            self.writer.line(f"{name} = {self.emit(leaf.pipe, column.name, self.scope)}")
+        else:
+            self.writer.line(f"{name} = related[{column.name!r}] or None")
+
+    def _parent(self, name: str, column: Column) -> None:
+        row = f"parent_{column.name}"
+        if row not in self.loaded:
+            self.loaded.add(row)
+            self.writer.line(f"{row} = related[{column.name!r}]")
+        with self.writer.block(f"if {row} is None"):
+            self.writer.line(f"{name} = None")
+        with self.writer.block("else"):
+            self._read(name, f"{row}[{column.field!r}]", column_kind(column, self.scope))
+
+    def items(self, pipes: Iterable[Pipe], scope: Scope) -> None:
+        """The fields of a list item that the body of a loop reads."""
+        for name in sorted(
+            {each.field for pipe in pipes for each in pipe.columns() if each.name == ITEM and each.field}
+        ):
+            column = Column(ITEM, name)
+            if scope.item_rows is None:
+                self.writer.line(f"{variable(column)} = field({ITEM}, {name!r})")
+            else:
+                self._read(variable(column), f"{ITEM}[{name!r}]", column_kind(column, scope))
+
+    def _read(self, name: str, raw: str, kind: str) -> None:
+        """Text is cleaned; some databases keep text in any column, and an empty one says nothing."""
+        if kind in TEXTUAL:
+            self.writer.line(f"{name} = text({raw})")
+            return
+        self.writer.line(f"{name} = {raw}")
+        if kind != "blob":
+            with self.writer.block(f"if {name}.__class__ is str"):
+                self.writer.line(f"{name} = text({name})")

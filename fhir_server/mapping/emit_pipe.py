@@ -1,0 +1,154 @@
+"""Writes the Python for one leaf: a column through its converters, each fault noted with its column and path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.fhir.definitions import codes
+from fhir_server.mapping.catalogue import Catalogue
+from fhir_server.mapping.convert import CONVERTERS
+from fhir_server.mapping.elements import Place
+from fhir_server.mapping.emit_columns import attempt, variable
+from fhir_server.mapping.grammar import Column, Pipe, Step
+from fhir_server.mapping.kinds import ITEM, POSITION, bound
+from fhir_server.mapping.maps import SHAPES, Translation
+from fhir_server.mapping.model import TableMapping
+from fhir_server.mapping.systems import coding, uri
+from fhir_server.mapping.text import folded
+from fhir_server.mapping.writer import Writer
+
+UNKNOWN = "unknown"
+DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+VARIES = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Source that gives a value or None."""
+
+    name: str
+    creates: str | None = None
+    """The condition under which the value creates the element it stands in; None for never."""
+    always: bool = False
+    """Never None."""
+    column: str = ""
+    shared: Any = VARIES
+    """The object itself, where it is the same for every row."""
+
+
+class Pipes:
+    """The pipes of one table."""
+
+    def __init__(self, writer: Writer, table: TableMapping, catalogue: Catalogue):
+        self.writer, self.table, self.catalogue = writer, table, catalogue
+        deleted = (table.deleted.pipe.column.name,) if table.deleted else ()
+        self.items_of = ""
+        """The column that the loop being written goes over."""
+        self.steering = {*table.key, *table.watermark, *((table.tenant,) if table.tenant else ()), *deleted, POSITION}
+
+    def emit(self, pipe: Pipe, path: str, place: Place | None) -> Value:
+        """The value at the end of the pipe."""
+        column = self.items_of if pipe.column.name == ITEM else str(pipe.column).removeprefix("$")
+        if self._may_nest(pipe):
+            with self.writer.block(f"if {variable(pipe.column)}.__class__ in (dict, list)"):
+                self.writer.line(f"{variable(pipe.column)} = noted(findings, NESTED, {column!r}, {path!r})")
+        if not pipe.steps:
+            return Value(variable(pipe.column), self._creates(pipe, variable(pipe.column)), column=column)
+        name, always = self.writer.fresh(), False
+        self.writer.line(f"{name} = {variable(pipe.column)}  # {path}: {pipe}")
+        for step in pipe.steps:
+            self._step(name, step, column, path, place)
+            always = CONVERTERS[step.name].always or (always and step.name not in ("given", "unless"))
+        return Value(name, self._creates(pipe, name), always, column)
+
+    def _may_nest(self, pipe: Pipe) -> bool:
+        """Whether the value comes out of JSON, where anything may stand in place of a word or number."""
+        if pipe.steps and pipe.steps[0].name in ("listed", "entries"):
+            return False
+        in_json = pipe.column.field is not None and pipe.column.name not in self.table.parents
+        return pipe.column.name == ITEM or in_json
+
+    def _creates(self, pipe: Pipe, name: str) -> str | None:
+        """A value creates its surroundings, unless it comes from a key alone or is there by default."""
+        given = any(isinstance(arg, Column) for step in pipe.steps if step.name == "given" for arg in step.args)
+        if pipe.column.name in self.steering and not given:
+            return None
+        by_default = any(CONVERTERS[step.name].none for step in pipe.steps)
+        own = f"{variable(pipe.column)} is not None and " if by_default else ""
+        return f"{own}{name} is not None"
+
+    def _step(self, name: str, step: Step, column: str, path: str, place: Place | None) -> None:
+        converter = CONVERTERS[step.name]
+        if step.name == "absent":
+            with self.writer.block(f"if {name} is None"):
+                self.writer.line(f"{name} = {self.writer.constant(absent(place))}")
+        elif converter.none:
+            self._apply(name, step, column, path, place)
+        else:
+            with self.writer.block(f"if {name} is not None"):
+                self._apply(name, step, column, path, place)
+
+    def _apply(self, name: str, step: Step, column: str, path: str, place: Place | None) -> None:
+        call = self._call(name, step, place)
+        if CONVERTERS[step.name].fails:
+            attempt(self.writer, name, call, column, path)
+        else:
+            self.writer.line(f"{name} = {call}")
+
+    def _call(self, name: str, step: Step, place: Place | None) -> str:
+        converter = CONVERTERS[step.name]
+        function = self.writer.function(converter.call.__name__, converter.call)
+        if step.name in ("reference", "link"):
+            args = self._target(name, str(step.args[0]), str(step.args[1]))
+        else:
+            element = place if step.name == "map" else None
+            args = [name, *(self._argument(each.kind, each.value, element) for each in bound(step))]
+        return f"{function}({', '.join([*args, *(['context'] if converter.context else [])])})"
+
+    def _target(self, name: str, resource_type: str, written: str) -> list[str]:
+        """What a reference is computed from: the key of a row or of a value, and the names around it."""
+        table, _, label = written.partition("#")
+        output = f"{resource_type}#{label}" if label else resource_type
+        found = self.catalogue.output(resource_type, written)
+        key = name
+        if found and (found.key or found.merge):
+            key = f"natural({name})" if found.key else f"merged_key({name})"
+        return [key, repr(resource_type), repr(f"{self.catalogue.source}/{table}/"), repr(f"/{output}")]
+
+    def _argument(self, kind: str, value: Any, place: Place | None) -> str:
+        if kind == "column":
+            return "None" if value is None else variable(value)
+        if kind == "map":
+            return self._map(value, place)
+        if kind == "coding":
+            return self.writer.constant(coding(value, self.catalogue.systems))
+        if kind == "system":
+            uris = tuple(
+                uri(each, self.catalogue.systems) for each in (value if isinstance(value, tuple) else (value,))
+            )
+            return repr(uris if isinstance(value, tuple) else uris[0])
+        return repr(tuple(map(folded, value))) if kind == "value" else repr(value)
+
+    def _map(self, name: str, place: Place | None) -> str:
+        """The map as the element needs it; the bare map where there is no element."""
+        word = "".join(each if each.isalnum() else "_" for each in name)
+        if place is None or place.type not in SHAPES:
+            self.writer.names.setdefault(f"MAP_{word}", self.catalogue.maps[name])
+            return f"MAP_{word}"
+        required = place.binding is not None and place.binding.strength == "required"
+        key = f"MAP_{word}_{place.type}{'_required' if required else ''}"
+        if key not in self.writer.names:
+            self.writer.names[key] = Translation(self.catalogue.maps[name], place.type, required=required)
+        return key
+
+
+def absent(place: Place | None) -> Any:
+    """What an element says without a value: the code `unknown` where it has one, else a data type that says so."""
+    if place is not None and place.type == "code":
+        listed = codes(place.binding.value_set) if place.binding else None
+        if listed is None or UNKNOWN in listed:
+            return UNKNOWN
+    if place is not None and place.type == "CodeableConcept":
+        return {"text": "Unknown"}
+    return {"extension": [{"url": DATA_ABSENT, "valueCode": UNKNOWN}]}

@@ -1,0 +1,113 @@
+"""A migration from what an operator names: a source system, a database, a tenant, the keys of encrypted columns."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from cryptography.fernet import Fernet
+
+from fhir_server.mapping import catalogue, check
+from fhir_server.mapping.catalogue import Catalogue
+from fhir_server.mapping.context import Context
+from fhir_server.mapping.identity import Identity
+from fhir_server.mapping.model import TableMapping
+from fhir_server.mapping.outcome import Report
+from fhir_server.mapping.problem import MappingError, Problem, suggestion
+from fhir_server.mapping.run import Migration, Options, Progress
+from fhir_server.mapping.sink import Sink
+from fhir_server.mapping.source import Source, SourceError
+from fhir_server.store.connection import Store
+from fhir_server.store.tenants import Tenant
+
+BUSY_COLLECTION = (100_000, 50, 50)
+"""Thresholds of the garbage collector while rows are mapped: they make many objects and no cycles."""
+
+
+def declared(source: str, tenant: Tenant | None = None) -> Catalogue:
+    """The declarations of a source, with the identifiers of the tenant's deployment."""
+    base = str(tenant.settings.get("base", catalogue.DEFAULT_BASE)) if tenant else catalogue.DEFAULT_BASE
+    return catalogue.load(source, base=base)
+
+
+def problems(found: Catalogue, source: Source | None, tables: Sequence[str] = ()) -> list[Problem]:
+    """What is wrong with the declarations, and with the database where one is given."""
+    in_source = [each for table in chosen(found, tables) for each in source.problems(table)] if source else []
+    return [*check.problems(found), *in_source]
+
+
+def chosen(found: Catalogue, tables: Sequence[str] = ()) -> Iterator[TableMapping]:
+    """The declarations of these tables, or of all."""
+    for name in tables:
+        if name not in found.tables:
+            near = suggestion(name, found.tables)
+            raise MappingError([Problem(found.source, 1, f"There is no declaration of the table '{name}'.{near}")])
+    yield from (table for table in found.in_order() if not tables or table.table in tables)
+
+
+def keys(written: Iterable[str]) -> Mapping[str, Fernet]:
+    """`class=key` as the key of each class; ValueError where one is no Fernet key."""
+    found = {}
+    for each in written:
+        name, _, key = each.partition("=")
+        try:
+            found[name] = Fernet(key)
+        except ValueError as fault:
+            raise ValueError(
+                f"The key of the class '{name}' is not a Fernet key, 32 bytes in URL-safe Base64."
+            ) from fault
+    return found
+
+
+def whose(found: Catalogue, source: Source, tenant: str, given: str | None) -> str | None:
+    """Whose rows are read: those named, those of the only tenant there is, or those with the tenant's own name."""
+    if given is not None:
+        return given
+    names = {name for table in found.in_order() for name in source.tenants(table)}
+    if len(names) <= 1:
+        return next(iter(names), None)
+    if tenant in names:
+        return tenant
+    raise SourceError(
+        f"The source has rows of several tenants ({', '.join(sorted(names))}); say whose with --source-tenant."
+    )
+
+
+async def migrate(
+    store: Store,
+    tenant: Tenant,
+    found: Catalogue,
+    source: Source,
+    *,
+    opening: Mapping[str, Fernet],
+    options: Options,
+    tables: Sequence[str] = (),
+    progress: Progress = lambda _: None,
+) -> Report:
+    """Runs the tables; MappingError before the first row is read where declarations and source do not fit."""
+    errors = [each for each in problems(found, source, tables) if each.severity == "error"]
+    if errors:
+        raise MappingError(errors)
+    context = Context(
+        ids=Identity(found.base, tenant.name),
+        today=datetime.now(UTC).date(),
+        zone=ZoneInfo(str(tenant.settings.get("timezone", "UTC"))),
+        currency=str(tenant.settings.get("currency", "USD")),
+        keys=opening,
+    )
+    sink = Sink(store, tenant, await store.keys.cursor(tenant.name))
+    with _unhurried_collection():
+        return await Migration(found, source, sink, context, options).run(tables, progress)
+
+
+@contextmanager
+def _unhurried_collection() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(*BUSY_COLLECTION)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

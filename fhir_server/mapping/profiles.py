@@ -1,0 +1,54 @@
+"""US Core profiles as data: a resource claims one only when what the profile makes mandatory is there.  https://hl7.org/fhir/us/core/STU6.1/"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.fhir.resource import Resource
+from fhir_server.mapping import document
+from fhir_server.mapping.document import plain, table, text
+from fhir_server.mapping.problem import refuse
+
+Alternatives = tuple[tuple[str, ...], ...]
+"""Paths below the resource, any of which will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    name: str
+    url: str
+    resource_type: str
+    mandatory: tuple[Alternatives, ...]
+
+    def claimed(self, resource: Resource) -> bool:
+        """Whether every mandatory element has a value."""
+        return all(any(_has(resource, path) for path in each) for each in self.mandatory)
+
+
+def _has(value: Any, path: tuple[str, ...]) -> bool:
+    if not path:
+        return value is not None
+    if isinstance(value, list):
+        return any(_has(each, path) for each in value)
+    return isinstance(value, dict) and path[0] in value and _has(value[path[0]], path[1:])
+
+
+def read(raw: str, file: str) -> Mapping[str, Profile]:
+    """Profiles by their short name."""
+    found = document.read(raw, file)
+    return {name: _profile(name, table(each, file, name), file) for name, each in found.entries.items()}
+
+
+def _profile(name: str, found: document.Table, file: str) -> Profile:
+    for part in ("url", "type", "mandatory"):
+        if part not in found.entries:
+            raise refuse(file, found.line, f"The profile '{name}' says its {part}.")
+    mandatory = plain(found.entries["mandatory"])
+    return Profile(
+        name=name,
+        url=text(found.entries["url"], file, "url"),
+        resource_type=text(found.entries["type"], file, "type"),
+        mandatory=tuple(tuple(tuple(path.split(".")) for path in each.split(" or ")) for each in mandatory),
+    )

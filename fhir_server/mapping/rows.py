@@ -1,0 +1,272 @@
+"""A page of rows as outcomes: hashed, compared with what is known, mapped and validated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from fhir_server.fhir import validate
+from fhir_server.fhir.outcome import FhirError
+from fhir_server.mapping.compile import Compiled, Draft
+from fhir_server.mapping.context import Context
+from fhir_server.mapping.fault import ERROR, Finding
+from fhir_server.mapping.identity import merged_key
+from fhir_server.mapping.outcome import DELETED, QUARANTINED, SKIPPED, UNCHANGED, WITH_WARNINGS, Outcome
+from fhir_server.mapping.snapshot import row_hash
+from fhir_server.mapping.source import Row, Source
+from fhir_server.mapping.text import text
+
+WHOLE_ROW = "*"
+"""The output name under which a row is written down that gives no output."""
+INACTIVE: Mapping[str, tuple[str, Any]] = {
+    **dict.fromkeys(
+        (
+            "Patient",
+            "Practitioner",
+            "PractitionerRole",
+            "Organization",
+            "RelatedPerson",
+            "Schedule",
+            "HealthcareService",
+        ),
+        ("active", False),
+    ),
+    "Location": ("status", "inactive"),
+    "Account": ("status", "inactive"),
+}
+"""What a deleted row leaves: a resource that says so, where its type can; all others are deleted."""
+
+States = dict[str, dict[str, dict[str, Any]]]
+
+
+class StateStore(Protocol):
+    async def states(self, source: str, table: str, pks: Iterable[str]) -> dict[tuple[str, str], dict[str, Any]]: ...
+
+
+class Rows:
+    """The rows of one table."""
+
+    def __init__(
+        self,
+        table: Compiled,
+        source: Source,
+        states: StateStore,
+        context: Context,
+        tenant: str | None,
+        tenant_of: Mapping[str, str],
+    ):
+        self.table, self.source, self.states, self.context = table, source, states, context
+        self.tenant, self.tenant_of = tenant, tenant_of
+        names = list(table.table.columns)
+        steering = {*table.table.watermark, *table.table.drop}
+        self.names = names
+        self.hashed = [at for at, name in enumerate(names) if name not in steering]
+        self.tenant_at = names.index(table.table.tenant) if table.table.tenant else None
+        self.watermark_at = [names.index(name) for name in table.table.watermark]
+        self.merge_at = {name: names.index(merge.by) for name, merge in table.table.merges.items()}
+        self.written: set[str] = set()
+        """Natural outputs of this run."""
+
+    async def outcomes(self, page: Sequence[Row]) -> list[Outcome]:
+        """One outcome for each row, then one for each group of rows that the page touches."""
+        related = await asyncio.to_thread(self.source.related, self.table.table, page, self.tenant_of)
+        keys = [self.table.key(row) for row in page]
+        known = await self._known(keys)
+        outcomes = [self._row(*each, known) for each in zip(keys, page, related, strict=True)]
+        await self._natural(outcomes)
+        groups = [group for merge in self.merge_at for group in await self._groups(merge, outcomes)]
+        return [*outcomes, *groups]
+
+    async def removed(self, keys: Sequence[str]) -> list[Outcome]:
+        """Outcomes for rows that are no longer there, and for the groups that they belonged to."""
+        known = await self._known(keys)
+        nothing = (None,) * len(self.names)
+        outcomes = [
+            Outcome(key, "", nothing, states, status=DELETED, retired=living, is_removed=True)
+            for key, states in known.items()
+            if (living := [state for state in states.values() if _is_living(state)])
+        ]
+        groups = [group for merge in self.merge_at for group in await self._groups(merge, outcomes)]
+        return [*outcomes, *groups]
+
+    async def _known(self, keys: Sequence[str]) -> States:
+        found: States = {}
+        for (pk, output), state in (
+            await self.states.states(self.table.table.source, self.table.table.table, keys)
+        ).items():
+            found.setdefault(pk, {})[output] = state
+        return found
+
+    def _row(self, key: str, row: Row, related: dict[str, Any], known: States) -> Outcome:
+        outcome = Outcome(key, self._hash([row], [related]), row, known.get(key, {}))
+        outcome.changed_at = self._changed_at(row)
+        outcome.merges = {name: value for name, at in self.merge_at.items() if (value := text(row[at])) is not None}
+        if self._is_known(outcome):
+            outcome.status = UNCHANGED
+            return outcome
+        self._map(outcome, related)
+        return self._judged(outcome)
+
+    def _map(self, outcome: Outcome, related: dict[str, Any]) -> None:
+        row = outcome.row
+        if self.tenant_at is not None and text(row[self.tenant_at]) is None:
+            outcome.findings.append(
+                self._finding("TENANT_UNRESOLVED", self.table.table.tenant or "", "The row has no tenant.")
+            )
+            return
+        foreign = self._foreign(row, related)
+        if foreign:
+            outcome.findings.append(
+                self._finding("CROSS_TENANT_REF", foreign, f"'{foreign}' is a row of another tenant.")
+            )
+            return
+        if outcome.known and self.table.locked(row, related, self.context):
+            outcome.findings.append(self._finding("LOCKED_ROW_CHANGED", "", "The row is locked and has changed."))
+            return
+        outcome.drafts = self.table.drafts(row, outcome.key, related, self.context, outcome.findings)
+        if self.table.deleted(row, related, self.context):
+            outcome.drafts = list(_inactive(outcome.drafts))
+            outcome.status = DELETED if outcome.drafts or outcome.known else SKIPPED
+
+    def _judged(self, outcome: Outcome) -> Outcome:
+        """Validates the drafts and settles the status; a row with an error gives nothing."""
+        for draft in outcome.drafts:
+            _validate(draft, outcome)
+        if outcome.failed:
+            outcome.status, outcome.drafts = QUARANTINED, []
+            return outcome
+        names = {draft.output for draft in outcome.drafts}
+        outcome.retired = [state for name, state in outcome.known.items() if name not in names and _is_living(state)]
+        if outcome.status not in (DELETED, SKIPPED):
+            if not outcome.drafts and not outcome.retired:
+                outcome.status = SKIPPED
+            elif outcome.findings:
+                outcome.status = WITH_WARNINGS
+        return outcome
+
+    async def _natural(self, outcomes: Sequence[Outcome]) -> None:
+        """Of the outputs that belong to a value, the first row writes what they hold; the others leave it as it is."""
+        wanted: dict[str, tuple[Outcome, Draft]] = {}
+        for outcome in outcomes:
+            for draft in [each for each in outcome.drafts if each.output in self.table.natural]:
+                outcome.drafts.remove(draft)
+                if draft.key not in self.written:
+                    wanted.setdefault(draft.key, (outcome, draft))
+        if not wanted:
+            return
+        known = await self._known(list(wanted))
+        for key, (outcome, draft) in wanted.items():
+            self.written.add(key)
+            state = known.get(key, {}).get(draft.output)
+            if not state or state["mapping_version"] != self.table.table.version:
+                outcome.drafts.append(draft)
+
+    async def _groups(self, merge: str, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """The groups whose rows have changed, each with all of its rows."""
+        at = self.merge_at[merge]
+        touched = [outcome for outcome in outcomes if outcome.status not in (UNCHANGED, QUARANTINED)]
+        values = {outcome.row[at] for outcome in touched if text(outcome.row[at]) is not None}
+        values |= {value for outcome in touched for value in _left(merge, outcome)}
+        if not values:
+            return []
+        table = self.table.table
+        grouped = await asyncio.to_thread(self.source.merged, table, table.merges[merge], values, self.tenant)
+        flat = [row for value in values for row in grouped.get(value, ())]
+        related = await asyncio.to_thread(self.source.related, table, flat, self.tenant_of)
+        by_row = iter(related)
+        known = await self._known([merged_key(value) for value in values])
+        return [
+            self._group(merge, value, rows, [next(by_row) for _ in rows], known)
+            for value in values
+            for rows in [grouped.get(value, [])]
+        ]
+
+    def _group(
+        self, merge: str, value: Any, rows: Sequence[Row], related: list[dict[str, Any]], known: States
+    ) -> Outcome:
+        key = merged_key(value)
+        outcome = Outcome(key, self._hash(rows, related), rows[0] if rows else (), known.get(key, {}), is_group=True)
+        if self._is_known(outcome):
+            outcome.status = UNCHANGED
+            return outcome
+        if rows:
+            outcome.row, lead = self._lead(rows, related)
+            outcome.changed_at = self._changed_at(outcome.row)
+            whole = {**lead, merge: [self._item(*each) for each in zip(rows, related, strict=True)]}
+            outcome.drafts = self.table.merged(merge, outcome.row, key, whole, self.context, outcome.findings)
+        return self._judged(outcome)
+
+    def _lead(self, rows: Sequence[Row], related: Sequence[dict[str, Any]]) -> tuple[Row, dict[str, Any]]:
+        """One row for a group: each column says what it said last, in the order of change, nothing not counted."""
+        latest = sorted(range(len(rows)), key=lambda at: (self._changed_at(rows[at]) or "", at), reverse=True)
+        row = tuple(
+            next((rows[at][column] for at in latest if rows[at][column] is not None), None)
+            for column in range(len(self.names))
+        )
+        parents = {name: next((related[at][name] for at in latest if related[at][name]), None) for name in related[0]}
+        return row, parents
+
+    def _item(self, row: Row, related: Mapping[str, Any]) -> dict[str, Any]:
+        """A row of a group by column name, with the columns of its parents as `parent_column`."""
+        item = dict(zip(self.names, row, strict=True))
+        for name, parent in self.table.table.parents.items():
+            found = related[name] or {}
+            item.update({f"{name}_{column}": found.get(column) for column in parent.columns})
+        return item
+
+    def _hash(self, rows: Sequence[Row], related: Sequence[Mapping[str, Any]]) -> str:
+        values = [row[at] for row in rows for at in self.hashed]
+        return row_hash(self.table.table.version, values, related)
+
+    def _is_known(self, outcome: Outcome) -> bool:
+        """Whether an earlier run has seen the row as it is now, with this declaration."""
+        whole = outcome.known.get(WHOLE_ROW)
+        if whole and whole["status"] == QUARANTINED:
+            return bool(whole["source_hash"] == outcome.hash)
+        return bool(outcome.known) and all(state["source_hash"] == outcome.hash for state in outcome.known.values())
+
+    def _changed_at(self, row: Row) -> str | None:
+        return next((str(row[at]) for at in self.watermark_at if row[at] is not None), None)
+
+    def _foreign(self, row: Sequence[Any], related: Mapping[str, Any]) -> str | None:
+        """The column that points to a row of another tenant."""
+        if self.tenant_at is None:
+            return None
+        for name, parent in self.table.table.parents.items():
+            column, found = self.tenant_of.get(parent.table), related[name]
+            if column and found and found.get(column) is not None and found[column] != row[self.tenant_at]:
+                return parent.on.name
+        return None
+
+    def _finding(self, code: str, column: str, message: str) -> Finding:
+        return Finding(code, ERROR, column, self.table.table.name, message)
+
+
+def _inactive(drafts: Iterable[Draft]) -> Iterable[Draft]:
+    for draft in drafts:
+        if draft.resource["resourceType"] in INACTIVE:
+            element, value = INACTIVE[draft.resource["resourceType"]]
+            yield draft._replace(resource={**draft.resource, element: value})
+
+
+def _validate(draft: Draft, outcome: Outcome) -> None:
+    """The full check of R4. Its messages may hold values, so the finding says only what is wrong where."""
+    try:
+        validate.check(draft.resource)
+    except FhirError as fault:
+        for issue in fault.issues:
+            code = "INVARIANT" if issue.code == "invariant" else "TYPE_INVALID"
+            path = issue.expression[0] if issue.expression else draft.output
+            message = f"{draft.output} is not valid: {issue.code}."
+            outcome.findings.append(Finding(code, ERROR, "", path, message))
+
+
+def _is_living(state: Mapping[str, Any]) -> bool:
+    return bool(state.get("resource_id")) and state["status"] != DELETED
+
+
+def _left(merge: str, outcome: Outcome) -> set[str]:
+    """The value by which a row belonged to a merge before."""
+    before = {state.get("merges", {}).get(merge) for state in outcome.known.values()}
+    return {value for value in before if value is not None and value != outcome.merges.get(merge)}

@@ -1,0 +1,164 @@
+"""Reads a page of rows, leaves what has not changed, maps the rest, validates, stores, writes down what became of it.
+
+While one page is being stored the next is read and mapped. A page can be repeated: ids are a function of the source
+key, equal content writes no version, and states are replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+from fhir_server.mapping.catalogue import Catalogue
+from fhir_server.mapping.compile import Compiled, compiled
+from fhir_server.mapping.context import Context
+from fhir_server.mapping.model import table_leaves
+from fhir_server.mapping.outcome import QUARANTINED, UNCHANGED, Outcome, Report, TableReport
+from fhir_server.mapping.rows import Rows
+from fhir_server.mapping.sink import Sink
+from fhir_server.mapping.source import Row, Source
+
+PAGE = 500
+TRIED_BEFORE_LIMIT = 200
+"""Rows before the share of quarantined ones says anything."""
+
+Progress = Callable[[TableReport], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run goes; `source_tenant` is whose rows are read where a table has several tenants."""
+
+    source_tenant: str | None = None
+    page: int = PAGE
+    error_limit: float = 0.05
+    since: str | None = None
+    reconcile: bool = False
+    """Also find the rows that are no longer in the source."""
+
+
+class Migration:
+    """The tables of one source into one tenant."""
+
+    def __init__(self, catalogue: Catalogue, source: Source, sink: Sink, context: Context, options: Options):
+        self.catalogue, self.source, self.sink, self.context, self.options = catalogue, source, sink, context, options
+        self.tenant_of = {table.table: table.tenant for table in catalogue.tables.values() if table.tenant}
+
+    async def run(self, tables: Sequence[str] | None = None, progress: Progress = lambda _: None) -> Report:
+        """Maps the tables in load order; a table with too many bad rows ends the run."""
+        report = Report(str(uuid.uuid4()), self.catalogue.source, self.sink.tenant, datetime.now(UTC))
+        for table in self.catalogue.in_order():
+            if tables and table.table not in tables:
+                continue
+            found = TableReport(table.table)
+            report.tables.append(found)
+            await self._table(compiled(table, self.catalogue), report.run_id, found, progress)
+            if found.stopped:
+                break
+        return report
+
+    async def _table(self, table: Compiled, run_id: str, report: TableReport, progress: Progress) -> None:
+        begun = monotonic()
+        rows = Rows(table, self.source, self.sink.states, self.context, self.options.source_tenant, self.tenant_of)
+        writing: asyncio.Task[None] | None = None
+        try:
+            async for page in self._pages(table):
+                outcomes = await rows.outcomes(page)
+                if writing:
+                    await writing
+                writing = None
+                if self._too_many(report):
+                    break
+                writing = asyncio.create_task(self._store(table, outcomes, run_id, report, begun, progress))
+        finally:
+            if writing:
+                await writing
+        self._too_many(report)
+        if self.options.reconcile and not report.stopped:
+            await self._reconcile(table, rows, run_id, report)
+        report.dangling = await asyncio.to_thread(self._dangling, table)
+        report.seconds = monotonic() - begun
+        progress(report)
+
+    async def _reconcile(self, table: Compiled, rows: Rows, run_id: str, report: TableReport) -> None:
+        """Rows that are known and gone: what they became says so, or is deleted."""
+        keys: list[str] = []
+        async for key in self.sink.states.keys(table.table.source, table.table.table):
+            if not key.startswith("~"):
+                keys.append(key)
+            if len(keys) == self.options.page:
+                await self._remove(table, rows, keys, run_id, report)
+                keys = []
+        await self._remove(table, rows, keys, run_id, report)
+
+    async def _remove(self, table: Compiled, rows: Rows, keys: list[str], run_id: str, report: TableReport) -> None:
+        present = await asyncio.to_thread(self.source.present, table.table, keys)
+        outcomes = await rows.removed([key for key in keys if key not in present])
+        await self.sink.store(table, outcomes, run_id, report)
+        report.removed += sum(not outcome.is_group for outcome in outcomes)
+
+    async def _pages(self, table: Compiled) -> Any:
+        after: Row | None = None
+        names = list(table.table.columns)
+        at = [names.index(name) for name in table.table.key]
+        while True:
+            page = await asyncio.to_thread(
+                self.source.page, table.table, self.options.source_tenant, after, self.options.page, self.options.since
+            )
+            if page:
+                yield page
+            if len(page) < self.options.page:
+                return
+            after = tuple(page[-1][each] for each in at)
+
+    async def _store(
+        self,
+        table: Compiled,
+        outcomes: list[Outcome],
+        run_id: str,
+        report: TableReport,
+        begun: float,
+        progress: Progress,
+    ) -> None:
+        await self.sink.store(table, outcomes, run_id, report)
+        for outcome in outcomes:
+            report.add(outcome)
+            if outcome.status == UNCHANGED and any(each["status"] == QUARANTINED for each in outcome.known.values()):
+                report.still_quarantined += 1
+        report.seconds = monotonic() - begun
+        progress(report)
+
+    def _too_many(self, report: TableReport) -> bool:
+        """Whether so many rows are bad that the declaration, not the data, is likely to be wrong."""
+        tried = report.rows - report.counts[UNCHANGED]
+        if tried >= TRIED_BEFORE_LIMIT and report.counts[QUARANTINED] > tried * self.options.error_limit:
+            share = f"{self.options.error_limit:.0%}"
+            report.stopped = f"{report.counts[QUARANTINED]} of {tried} rows are in quarantine, more than {share}."
+        return report.stopped is not None
+
+    def _dangling(self, table: Compiled) -> dict[str, int]:
+        """References whose target the source does not have, or that no declaration makes yet."""
+        found: dict[str, int] = {}
+        for column, target in sorted(set(_references(table, self.catalogue))):
+            mapping = self.catalogue.tables.get(target)
+            count = self.source.orphans(table.table, column, mapping, self.options.source_tenant)
+            if count:
+                found[f"{column} -> {target}{'' if mapping else ' (no declaration yet)'}"] = count
+        return found
+
+
+def _references(table: Compiled, catalogue: Catalogue) -> Iterable[tuple[str, str]]:
+    """Columns that hold the key of a row of another table."""
+    own = {table.table.key[0], *((table.table.tenant,) if table.table.tenant else ())}
+    for leaf in table_leaves(table.table):
+        for step in leaf.pipe.steps:
+            column = leaf.pipe.column
+            if step.name == "reference" and column.name in table.table.columns and column.name not in own:
+                target = catalogue.output(str(step.args[0]), str(step.args[1]))
+                if not (target and (target.key or target.merge)):
+                    yield column.name, str(step.args[1]).partition("#")[0]

@@ -1,0 +1,163 @@
+"""Stores what rows became: resources in bulk, deletions, sealed snapshots of bad rows, and a state for each output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from fhir_server.access.caller import Caller
+from fhir_server.mapping import snapshot
+from fhir_server.mapping.compile import Compiled, Draft
+from fhir_server.mapping.fault import is_error
+from fhir_server.mapping.outcome import (
+    DELETED,
+    MAPPED,
+    QUARANTINED,
+    SKIPPED,
+    UNCHANGED,
+    WITH_WARNINGS,
+    Outcome,
+    TableReport,
+)
+from fhir_server.mapping.rows import INACTIVE, WHOLE_ROW
+from fhir_server.store.connection import Store
+from fhir_server.store.mappings import MappingStates
+from fhir_server.store.tenants import Tenant
+
+State = dict[str, Any]
+
+FHIR_VERSION = "4.0.1"
+
+
+class Sink:
+    """The store of one tenant, as the mapping engine writes to it."""
+
+    def __init__(self, store: Store, tenant: Tenant, secret: bytes):
+        self.tenant = tenant.name
+        self.repository = store.repository(tenant, Caller.system(tenant.name, "migration"))
+        self.states = MappingStates(store, tenant)
+        self._key = snapshot.row_key(secret)
+
+    async def store(self, table: Compiled, outcomes: Sequence[Outcome], run_id: str, report: TableReport) -> None:
+        """Resources first, states last: what is written down has happened."""
+        pending = [outcome for outcome in outcomes if outcome.status != UNCHANGED]
+        versions = await self._put(pending, report)
+        await self._delete(pending, report)
+        await self.states.keep_snapshots(
+            [self._snapshot(table, each) for each in pending if each.status == QUARANTINED]
+        )
+        await self.states.save([state for each in pending for state in self._states(table, each, versions, run_id)])
+
+    async def _put(self, outcomes: Sequence[Outcome], report: TableReport) -> dict[str, int]:
+        """Versions by resource id; a row whose resources were all there already counts as unchanged."""
+        drafts = [draft for outcome in outcomes for draft in outcome.drafts]
+        versions: dict[str, int] = {}
+        changed: set[str] = set()
+        for draft, put in zip(
+            drafts, await self.repository.put_many([draft.resource for draft in drafts]), strict=True
+        ):
+            versions[draft.resource["id"]] = put.version.version_id
+            if put.changed:
+                changed.add(draft.resource["id"])
+                report.resources[draft.resource["resourceType"]] += 1
+        for outcome in outcomes:
+            same = outcome.known and outcome.drafts and not outcome.retired
+            if (
+                same
+                and outcome.status in (MAPPED, WITH_WARNINGS)
+                and changed.isdisjoint(d.resource["id"] for d in outcome.drafts)
+            ):
+                outcome.status = UNCHANGED
+        return versions
+
+    async def _delete(self, outcomes: Sequence[Outcome], report: TableReport) -> None:
+        for outcome in outcomes:
+            for state in outcome.retired:
+                resource_type, resource_id = state["resource_type"], state["resource_id"]
+                if outcome.is_removed and resource_type in INACTIVE:
+                    await self._deactivate(resource_type, resource_id)
+                    report.resources[resource_type] += 1
+                elif await self.repository.delete(resource_type, resource_id):
+                    report.resources[f"{resource_type} (deleted)"] += 1
+
+    async def _deactivate(self, resource_type: str, resource_id: str) -> None:
+        """A row that is gone is treated like one that says it is deleted."""
+        element, value = INACTIVE[resource_type]
+        current = await self.repository.current(resource_type, resource_id)
+        await self.repository.put_many([{**current.resource(), element: value}])
+
+    def _snapshot(self, table: Compiled, outcome: Outcome) -> State:
+        sealed = snapshot.seal(
+            self._key, self.tenant, table.table.name, outcome.key, list(table.table.columns), outcome.row
+        )
+        return {**self._about(table, outcome.key), "row": sealed, "source_hash": outcome.hash}
+
+    def _about(self, table: Compiled, key: str) -> State:
+        return {"source_system": table.table.source, "source_table": table.table.table, "source_pk": key}
+
+    def _states(self, table: Compiled, outcome: Outcome, versions: dict[str, int], run_id: str) -> Iterator[State]:
+        """A state for each output, for what is retired, and for a row that gives nothing."""
+        now = datetime.now(UTC)
+        errors = [finding.as_json() for finding in outcome.findings]
+        common = {
+            "fhir_version": FHIR_VERSION,
+            "mapping_name": table.table.name,
+            "mapping_version": table.table.version,
+            "source_hash": outcome.hash,
+            "source_updated_at": outcome.changed_at,
+            "merges": outcome.merges,
+            "last_mapped_at": now,
+            "run_id": run_id,
+        }
+        told: set[str] = set()
+        for draft in outcome.drafts:
+            told.add(draft.output if draft.key == outcome.key else "")
+            yield self._state(table, outcome, draft, versions, errors, common)
+        for state in outcome.retired:
+            told.add(state["output"])
+            yield {**state, **common, "status": DELETED, "errors": [], "attempts": state["attempts"] + 1}
+        for name, state in outcome.known.items():
+            if name not in told and name != WHOLE_ROW and outcome.status != QUARANTINED:
+                yield {**state, **common}
+        if WHOLE_ROW in outcome.known or not told - {""}:
+            yield self._whole_row(table, outcome, errors, common)
+
+    def _state(
+        self,
+        table: Compiled,
+        outcome: Outcome,
+        draft: Draft,
+        versions: dict[str, int],
+        errors: list[Any],
+        common: State,
+    ) -> State:
+        resource = draft.resource
+        before = outcome.known.get(draft.output, {}) if draft.key == outcome.key else {}
+        mapped = WITH_WARNINGS if outcome.findings else MAPPED
+        return {
+            **self._about(table, draft.key),
+            "output": draft.output,
+            "resource_type": resource["resourceType"],
+            "resource_id": resource["id"],
+            "resource_version": versions[resource["id"]],
+            **common,
+            "status": DELETED if outcome.status == DELETED else mapped,
+            "errors": [each for each in errors if each["path"].startswith(resource["resourceType"])],
+            "attempts": before.get("attempts", 0) + 1,
+            "first_mapped_at": before.get("first_mapped_at", common["last_mapped_at"]),
+        }
+
+    def _whole_row(self, table: Compiled, outcome: Outcome, errors: list[Any], common: State) -> State:
+        """The row itself: quarantined, skipped, or no longer either."""
+        before = outcome.known.get(WHOLE_ROW, {})
+        status = outcome.status if outcome.status in (QUARANTINED, SKIPPED, DELETED) else MAPPED
+        return {
+            **self._about(table, outcome.key),
+            "output": WHOLE_ROW,
+            **common,
+            "status": status,
+            "errors": [each for each, found in zip(errors, outcome.findings, strict=True) if is_error(found)],
+            "attempts": before.get("attempts", 0) + 1,
+            "first_mapped_at": before.get("first_mapped_at", common["last_mapped_at"]),
+        }

@@ -1,0 +1,222 @@
+"""A legacy database, read through SQLAlchemy: its schema, its rows in key order, and the rows that belong to them.
+
+Values come as the driver gives them: what a column type promises, legacy rows do not keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    and_,
+    column,
+    create_engine,
+    func,
+    inspect,
+    or_,
+    select,
+    table,
+    text,
+    tuple_,
+)
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from fhir_server.mapping.model import Children, Merge, Parent, TableMapping
+from fhir_server.mapping.problem import Problem, suggestion
+
+Row = tuple[Any, ...]
+MOST_KEYS = 500
+"""Values in one IN list: databases limit the parameters of a statement."""
+COMPATIBLE: Mapping[str, frozenset[str]] = {
+    "text": frozenset({"str"}),
+    "integer": frozenset({"int"}),
+    "decimal": frozenset({"Decimal", "float", "int"}),
+    "boolean": frozenset({"bool", "int"}),
+    "date": frozenset({"date", "datetime", "str"}),
+    "timestamp": frozenset({"datetime", "date", "str"}),
+    "timestamptz": frozenset({"datetime", "str"}),
+    "time": frozenset({"time", "str"}),
+    "json": frozenset({"object", "dict", "list", "str"}),
+    "blob": frozenset({"bytes", "str"}),
+}
+"""Python types of the source's column type that a declared type may meet."""
+
+
+class SourceError(Exception):
+    """The legacy database cannot be read; the message says what to put right."""
+
+
+class Source:
+    """One legacy database, open for reading."""
+
+    def __init__(self, url: str):
+        try:
+            self.engine: Engine = create_engine(url)
+            self.tables = set(inspect(self.engine).get_table_names())
+        except (ArgumentError, NoSuchModuleError, ImportError) as fault:
+            raise SourceError(f"The source cannot be opened: {fault}") from fault
+        except SQLAlchemyError as fault:
+            raise SourceError(f"The source does not answer: {fault.__class__.__name__}.") from fault
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def problems(self, mapping: TableMapping) -> Iterator[Problem]:
+        """Where the source is not what the declaration expects."""
+        if mapping.table not in self.tables:
+            near = suggestion(mapping.table, self.tables)
+            yield Problem(mapping.file, 1, f"The source has no table '{mapping.table}'.{near}")
+            return
+        yield from self._column_problems(mapping, mapping.table, mapping.columns, 1)
+        known = {*mapping.columns}
+        for name in self._types(mapping.table).keys() - known:
+            yield Problem(mapping.file, 1, f"The column '{name}' of the source is not declared.", "warning")
+        for related in mapping.related:
+            if related.table not in self.tables:
+                yield Problem(mapping.file, related.line, f"The source has no table '{related.table}'.")
+            else:
+                yield from self._column_problems(mapping, related.table, related.columns, related.line)
+
+    def _column_problems(
+        self, mapping: TableMapping, name: str, columns: Mapping[str, Any], line: int
+    ) -> Iterator[Problem]:
+        found = self._types(name)
+        for each, declared in columns.items():
+            if each not in found:
+                yield Problem(
+                    mapping.file, line, f"{name} of the source has no column '{each}'.{suggestion(each, found)}"
+                )
+            elif found[each] and found[each] not in COMPATIBLE[declared.name]:
+                message = f"{name}.{each} is declared as {declared.name}; the source has {found[each]}."
+                yield Problem(mapping.file, declared.line, message, "warning")
+
+    def _types(self, name: str) -> dict[str, str]:
+        """The Python type of each column, empty where SQLAlchemy knows none."""
+        found = {}
+        for each in inspect(self.engine).get_columns(name):
+            try:
+                found[str(each["name"])] = each["type"].python_type.__name__
+            except NotImplementedError:
+                found[str(each["name"])] = ""
+        return found
+
+    def tenants(self, mapping: TableMapping) -> list[str]:
+        """The tenants that a table has rows of."""
+        if not mapping.tenant or mapping.table not in self.tables:
+            return []
+        tenant: ColumnElement[Any] = column(mapping.tenant)
+        wanted = select(tenant).select_from(table(mapping.table)).where(tenant.is_not(None)).distinct().order_by(tenant)
+        with self.engine.connect() as connection:
+            return [str(value) for (value,) in connection.execute(wanted)]
+
+    def count(self, mapping: TableMapping, tenant: str | None) -> int:
+        wanted = select(func.count()).select_from(table(mapping.table)).where(_of(mapping, tenant))
+        with self.engine.connect() as connection:
+            return int(connection.execute(wanted).scalar_one())
+
+    def page(
+        self,
+        mapping: TableMapping,
+        tenant: str | None,
+        after: Row | None,
+        size: int,
+        since: str | datetime | None = None,
+    ) -> list[Row]:
+        """The next rows in key order: however large the table, memory holds one page."""
+        keys: list[ColumnElement[Any]] = [column(name) for name in mapping.key]
+        wanted: Any = (
+            select(*map(column, mapping.columns)).select_from(table(mapping.table)).where(_of(mapping, tenant))
+        )
+        if after is not None:
+            wanted = wanted.where(tuple_(*keys) > after if len(keys) > 1 else keys[0] > after[0])
+        if since is not None and mapping.watermark:
+            changed: Any = func.coalesce(*map(column, mapping.watermark))
+            wanted = wanted.where(or_(changed >= since, changed.is_(None)))
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(wanted.order_by(*keys).limit(size))]
+
+    def related(self, mapping: TableMapping, rows: Sequence[Row], tenant_of: Mapping[str, str]) -> list[dict[str, Any]]:
+        """For each row its parents (a row or None) and children (a list): one query each, however many rows."""
+        found: list[dict[str, Any]] = [{} for _ in rows]
+        names = list(mapping.columns)
+        for related in mapping.related:
+            at = names.index(related.on.name)
+            grouped = self._grouped(related, {row[at] for row in rows if row[at] is not None}, tenant_of)
+            for into, row in zip(found, rows, strict=True):
+                belonging = grouped.get(row[at], [])
+                into[related.name] = belonging if isinstance(related, Children) else next(iter(belonging), None)
+        return found
+
+    def _grouped(
+        self, related: Parent | Children, values: set[Any], tenant_of: Mapping[str, str]
+    ) -> dict[Any, list[dict[str, Any]]]:
+        by: ColumnElement[Any] = column(related.by)
+        tenant = tenant_of.get(related.table)
+        names = list(dict.fromkeys([related.by, *related.columns, *([tenant] if tenant else [])]))
+        order: list[ColumnElement[Any]] = (
+            [column(name) for name in related.order] if isinstance(related, Children) else []
+        )
+        wanted: Any = select(*map(column, names)).select_from(table(related.table)).order_by(by, *order)
+        grouped: dict[Any, list[dict[str, Any]]] = {}
+        with self.engine.connect() as connection:
+            for some in _chunks(sorted(values, key=repr)):
+                for row in connection.execute(wanted.where(by.in_(some))).mappings():
+                    grouped.setdefault(row[related.by], []).append(dict(row))
+        return grouped
+
+    def merged(self, mapping: TableMapping, merge: Merge, values: set[Any], tenant: str | None) -> dict[Any, list[Row]]:
+        """All rows of each value, in the order that the merge states."""
+        by: ColumnElement[Any] = column(merge.by)
+        wanted: Any = (
+            select(*map(column, mapping.columns)).select_from(table(mapping.table)).where(_of(mapping, tenant))
+        )
+        wanted = wanted.order_by(by, *map(column, merge.order))
+        at = list(mapping.columns).index(merge.by)
+        grouped: dict[Any, list[Row]] = {}
+        with self.engine.connect() as connection:
+            for some in _chunks(sorted(values, key=repr)):
+                for row in connection.execute(wanted.where(by.in_(some))):
+                    grouped.setdefault(row[at], []).append(tuple(row))
+        return grouped
+
+    def orphans(self, mapping: TableMapping, name: str, target: TableMapping | None, tenant: str | None) -> int:
+        """How many rows point to a row that is not there; all that point, where nothing maps the target."""
+        pointing: ColumnElement[Any] = column(name)
+        wanted = (
+            select(func.count()).select_from(table(mapping.table)).where(_of(mapping, tenant), pointing.is_not(None))
+        )
+        if target is not None:
+            keys: Any = select(column(target.key[0])).select_from(table(target.table)).where(_of(target, tenant))
+            wanted = wanted.where(pointing.not_in(keys))
+        with self.engine.connect() as connection:
+            return int(connection.execute(wanted).scalar_one())
+
+    def present(self, mapping: TableMapping, keys: Sequence[str]) -> set[str]:
+        """Which of these keys the table still has."""
+        key: ColumnElement[Any] = column(mapping.key[0])
+        values: list[Any] = (
+            [int(each) for each in keys] if mapping.columns[mapping.key[0]].name == "integer" else list(keys)
+        )
+        found: set[str] = set()
+        with self.engine.connect() as connection:
+            for some in _chunks(values):
+                wanted = select(key).select_from(table(mapping.table)).where(key.in_(some))
+                found |= {str(value) for (value,) in connection.execute(wanted)}
+        return found
+
+
+def _of(mapping: TableMapping, tenant: str | None) -> ColumnElement[bool]:
+    """The rows of a tenant, and those that say none, which are reported."""
+    if not mapping.tenant or tenant is None:
+        return text("1 = 1")  # type: ignore[return-value]
+    mine: ColumnElement[Any] = column(mapping.tenant)
+    return and_(or_(mine == tenant, mine.is_(None)))
+
+
+def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(values), MOST_KEYS):
+        yield values[start : start + MOST_KEYS]

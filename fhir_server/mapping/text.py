@@ -1,0 +1,44 @@
+"""How legacy text is read: trimmed, NFC, without control characters; codes are compared folded."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Any
+
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+NOTHING = frozenset({"n/a", "na", "none", "unknown", "-", "--", "null", "nil", "?", "tbd"})
+"""What people type into a coded or numeric column when they mean nothing."""
+
+
+def text(value: Any) -> str | None:
+    """The text of a column; None where nothing is written."""
+    if value is None:
+        return None
+    if type(value) is not str:
+        value = str(value)
+    if not value.isascii():
+        value = unicodedata.normalize("NFC", value)
+    if not value.isprintable():
+        value = UNPRINTABLE.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
+    return value.strip() or None
+
+
+def is_nothing(value: str) -> bool:
+    return value.strip().casefold() in NOTHING
+
+
+@lru_cache(maxsize=16_384)
+def folded(value: Any) -> str:
+    """A code as it is compared: trimmed, lower case, `_` for spaces and hyphens."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return re.sub(r"[\s\-]+", "_", str(value).strip().casefold())
+
+
+@lru_cache(maxsize=16_384)
+def normalised(value: str) -> str:
+    """A natural key: upper case, no accents, no punctuation, single spaces."""
+    bare = "".join(each for each in unicodedata.normalize("NFKD", value) if not unicodedata.combining(each))
+    return " ".join(re.sub(r"[^\w\s]|_", "", bare.upper()).split())

@@ -1,0 +1,1 @@
+"""Declared translations of legacy tables into FHIR resources, one YAML file a table."""

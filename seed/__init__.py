@@ -1,0 +1,1 @@
+"""Sample legacy databases, generated deterministically at any size."""

@@ -1,0 +1,69 @@
+"""`fhir-server demo` as a visitor meets it: what it prints works when it is pasted, and Ctrl-C ends it."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+READY = "Ctrl-C stops it."
+PATIENCE = 60
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+@pytest.mark.slow
+def test_the_curl_lines_work_and_a_second_run_finds_the_data(
+    tmp_path: Path, mongo_url: str, database_name: str
+) -> None:
+    for expected in (" 0 unchanged", " 0 resources written"):
+        told = tmp_path / "told.txt"
+        with told.open("w") as output, (tmp_path / "log.txt").open("w") as log:
+            command = [sys.executable, "-m", "fhir_server.cli", "demo", "--mongo-url", mongo_url]
+            command += [
+                "--port",
+                str(free_port()),
+                "--dir",
+                str(tmp_path / "demo"),
+                "--database",
+                database_name,
+            ]
+            demo = subprocess.Popen(command, stdout=output, stderr=log)
+            try:
+                wait_for(told, demo)
+                curl_lines(told.read_text())
+            finally:
+                demo.send_signal(signal.SIGINT)
+                assert demo.wait(PATIENCE) == 0
+        assert expected in told.read_text()
+
+
+def wait_for(told: Path, demo: "subprocess.Popen[bytes]") -> None:
+    deadline = monotonic() + PATIENCE
+    while READY not in told.read_text():
+        assert demo.poll() is None, "the demo ended by itself"
+        assert monotonic() < deadline
+        sleep(0.1)
+
+
+def curl_lines(told: str) -> None:
+    lines = [line for line in told.splitlines() if line.startswith("curl ")]
+    assert len(lines) == 5
+    answers = [json.loads(subprocess.run(line, shell=True, capture_output=True, check=True).stdout) for line in lines]
+    assert [each["resourceType"] for each in answers] == [
+        "CapabilityStatement",
+        "Bundle",
+        "Patient",
+        "Bundle",
+        "Bundle",
+    ]
+    assert all(each["entry"] for each in answers if each["resourceType"] == "Bundle")
