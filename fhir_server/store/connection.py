@@ -44,7 +44,7 @@ class Store:
 
     def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:
         place = self.of(tenant)
-        kept = tenant if place.keeps_native else replace(tenant, native="off")
+        kept = replace(tenant, native="off") if place.in_memory else tenant
         return Repository(place, kept, caller, clock=clock, new_id=new_id)
 
     def of(self, tenant: Tenant) -> Database:

@@ -39,8 +39,8 @@ class Database:
     migrations: Collection
     bodies: Bodies
     session: Callable[[], Session]
-    keeps_native: bool = True
-    """Whether resources are stored as BSON too; memory has no use for it."""
+    in_memory: bool = False
+    """Then there is no BSON, and there are no indexes whose order could be relied on."""
 
     @property
     def personal(self) -> tuple[Collection, ...]:

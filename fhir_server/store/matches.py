@@ -53,6 +53,8 @@ class Matches:
         return await self._found(found, wanted, plan, limit)
 
     async def _found(self, found: Document, wanted: Document, plan: Plan, limit: int) -> list[Document]:
+        if not plan.sort and self.database.in_memory:
+            return await self._ordered_here(found, wanted, plan, limit)
         cursor = self.database.plain.find(
             found, wanted, session=self.session, limit=limit, batch_size=limit, max_time_ms=SLOWEST
         )
@@ -61,6 +63,11 @@ class Matches:
         hint = _index(plan, found)
         with mongo_errors:
             return await (cursor.hint(hint) if hint else cursor).to_list()
+
+    async def _ordered_here(self, found: Document, wanted: Document, plan: Plan, limit: int) -> list[Document]:
+        """The order that an index would have is that of the positions."""
+        documents = await self.database.plain.find(found, wanted).to_list()
+        return sorted(documents, key=lambda document: plan.position_of(document).values)[:limit]
 
     async def _computed(self, found: Document, wanted: Document, plan: Plan, limit: int) -> list[Document]:
         """An order that no index has is computed by MongoDB, which keeps only as many rows as the page needs."""

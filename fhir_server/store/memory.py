@@ -199,7 +199,7 @@ def client() -> Client:
 
 def database(client: Client, name: str) -> Database:
     found = collections(client.get_database(name))
-    return Database(name, **found, bodies=InDocument(), session=cast(Any, MemorySession), keeps_native=False)
+    return Database(name, **found, bodies=InDocument(), session=cast(Any, MemorySession), in_memory=True)
 
 
 def _meaningful(options: Mapping[str, Any]) -> dict[str, Any]:

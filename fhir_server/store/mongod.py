@@ -24,6 +24,7 @@ from pymongo.errors import PyMongoError
 
 from fhir_server.store.directory import HOST, Directory, Record, usable_port
 from fhir_server.store.errors import StoreError
+from fhir_server.store.keeper import Keeper
 
 Client = MongoClient[dict[str, Any]]
 
@@ -97,12 +98,19 @@ async def _started(directory: Directory, binary: Path) -> AsyncIterator[str]:
     if record and record.pid:
         await _end_leftover(record.pid, directory)
     process, port = await _launch(directory, binary, record.port if record else None)
+    keeper = Keeper(process, lambda: _recorded(directory, port, _spawn(directory, binary, port)))
     try:
-        directory.record(Record(port, process.pid))
+        _recorded(directory, port, process)
+        keeper.start()
         yield directory.url(port)
     finally:
-        await _stop(process)
+        await _stop(keeper.release())
         directory.record(Record(port))
+
+
+def _recorded(directory: Directory, port: int, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+    directory.record(Record(port, process.pid))
+    return process
 
 
 async def _launch(directory: Directory, binary: Path, last_port: int | None) -> tuple[subprocess.Popen[bytes], int]:

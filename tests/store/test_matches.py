@@ -93,8 +93,16 @@ PAGED = [
 ]
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def in_memory(memory_store: Store) -> Repository:
+    repository = as_system(memory_store, await memory_store.tenants.create("acme"))
+    await repository.put_many([person(number) for number in range(PATIENTS)])
+    await repository.put_many([measured(number) for number in range(PATIENTS * EACH)])
+    return repository
+
+
 @pytest.mark.parametrize("search", PAGED)
-async def test_pages_join_to_the_whole(filled: Filled, search: str) -> None:
+async def test_pages_join_to_the_whole(filled: Filled, in_memory: Repository, search: str) -> None:
     found = await pages(filled.repository, search)
     rows = [version.resource_id for page in found for version, _ in page.rows]
     assert len(rows) == len(set(rows)) == await filled.repository.count(plan_of(search))
@@ -104,6 +112,9 @@ async def test_pages_join_to_the_whole(filled: Filled, search: str) -> None:
     assert sorted(rows) == sorted(together)
     assert len(found) > 1
     assert {version.tenant for page in found for version, _ in page.rows} == {"acme"}
+    remembered = [version.resource_id for page in await pages(in_memory, search) for version, _ in page.rows]
+    assert len(remembered) == len(set(remembered))
+    assert sorted(remembered) == sorted(rows)
 
 
 GOLDEN = [
