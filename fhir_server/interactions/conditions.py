@@ -34,9 +34,9 @@ async def match(ctx: Context, resource_type: str, criteria: Criteria) -> Version
     if not query.criteria:
         raise error("processing", _NO_CRITERIA, status=412)
     page = await ctx.repo.search(plan(query))
-    if len(page.rows) > 1:
+    if len(page.versions) > 1:
         raise multiple_matches(f"More than one {resource_type} matches '{urlencode(criteria)}'.")
-    return page.rows[0][0] if page.rows else None
+    return page.versions[0] if page.versions else None
 
 
 async def claimed_match(ctx: Context, resource_type: str, criteria: Criteria) -> Version | None:

@@ -36,10 +36,10 @@ async def _answer(ctx: Context, entry: EntryRequest, path: str, resource_types: 
     page = await _page(ctx, query, reached)
     body = searchset(
         query,
-        [version for version, _ in page.rows],
+        page.versions,
         base=ctx.base,
         self_link=cursor.page_url(ctx, asked, token),
-        next_link=cursor.link(ctx, asked, page.rows[-1][1]) if page.more else None,
+        next_link=cursor.link(ctx, asked, page.next) if page.next else None,
         total=await _total(ctx, query, page if reached is None else None),
     )
     return EntryResponse(200, body, resource_type="Bundle")
@@ -47,7 +47,7 @@ async def _answer(ctx: Context, entry: EntryRequest, path: str, resource_types: 
 
 async def _page(ctx: Context, query: Query, reached: Position | None) -> Page:
     """Nothing is read where only the number of matches is wanted."""
-    return Page((), more=False) if query.counts_only else await ctx.repo.search(plan(query, reached))
+    return Page((), None) if query.counts_only else await ctx.repo.search(plan(query, reached))
 
 
 async def _total(ctx: Context, query: Query, first: Page | None) -> int | None:
@@ -57,6 +57,6 @@ async def _total(ctx: Context, query: Query, first: Page | None) -> int | None:
     """
     if query.total == "none" and not query.counts_only:
         return None
-    if first is not None and not first.more and not query.counts_only:
-        return len(first.rows)
+    if first is not None and first.next is None and not query.counts_only:
+        return len(first.versions)
     return await ctx.repo.count(plan(query)) if query.counts_only or query.total else None

@@ -17,8 +17,6 @@ from fhir_server.store.where import Where
 SLOWEST = 10_000
 """Milliseconds that a search may take before it is refused as too costly."""
 
-Row = tuple[Document, Position]
-
 
 @dataclass(frozen=True, slots=True)
 class Matches:
@@ -28,15 +26,19 @@ class Matches:
     where: Where
     session: Session | None = None
 
-    async def rows(self, plan: Plan) -> list[Row]:
-        """One row more than the page holds, if there is one: it says that there is a next page."""
-        rows: list[Row] = []
+    async def page(self, plan: Plan) -> tuple[list[Document], Position | None]:
+        """The documents of a page, and where it ended if there are more: one more than it holds is asked for."""
+        documents: list[Document] = []
+        parts: list[Plan] = []
         part: Plan | None = plan
-        while part is not None and len(rows) <= plan.limit:
-            documents = await self._documents(part, plan.limit + 1 - len(rows))
-            rows += [(document, part.position_of(document)) for document in documents]
+        while part is not None and len(documents) <= plan.limit:
+            found = await self._documents(part, plan.limit + 1 - len(documents))
+            documents += found
+            parts += [part] * len(found)
             part = part.then
-        return rows
+        if len(documents) <= plan.limit:
+            return documents, None
+        return documents[: plan.limit], parts[plan.limit - 1].position_of(documents[plan.limit - 1])
 
     async def count(self, plan: Plan) -> int:
         """Matches on all pages; which index counts fastest is left to MongoDB, unless everything is counted."""

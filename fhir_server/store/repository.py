@@ -36,15 +36,7 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Matches in order, each with its place for the next page; `more` says whether there is one."""
-
-    rows: tuple[tuple[Version, Position], ...]
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryPage:
-    """Versions, newest first; `next` is the place to go on from, None at the end."""
+    """Versions in order: matches, or a history with the newest first; `next` is where to go on, None at the end."""
 
     versions: tuple[Version, ...]
     next: Position | None
@@ -124,9 +116,8 @@ class Repository:
     async def search(self, plan: Plan) -> Page:
         """search: one page of matches. https://hl7.org/fhir/R4/http.html#search"""
         await self._unit.flush()
-        rows = await Matches(self._database, self._where, self._unit.session).rows(plan)
-        shown = [(await self._version(document), place) for document, place in rows[: plan.limit]]
-        return Page(tuple(shown), len(rows) > plan.limit)
+        documents, end = await Matches(self._database, self._where, self._unit.session).page(plan)
+        return Page(await self._versions(documents), end)
 
     async def count(self, plan: Plan) -> int:
         """How many resources match, on all pages. https://hl7.org/fhir/R4/search.html#total"""
@@ -141,15 +132,15 @@ class Repository:
         since: datetime | None = None,
         before: Position | None = None,
         count: int = 50,
-    ) -> HistoryPage:
+    ) -> Page:
         """history of a resource, a type or the tenant. https://hl7.org/fhir/R4/http.html#history"""
         await self._unit.flush()
         request = Request(resource_type, resource_id, since, before, count)
         documents = await History(self._database, self._where, self._unit.session).documents(request)
         if not documents and resource_type and resource_id and before is None:
             await self._known(resource_type, resource_id)
-        versions = [await self._version(document) for document in documents[:count]]
-        return HistoryPage(tuple(versions), position(documents[count - 1]) if len(documents) > count else None)
+        end = position(documents[count - 1]) if len(documents) > count else None
+        return Page(await self._versions(documents[:count]), end)
 
     async def transaction(self, work: Callable[[Repository], Awaitable[T]]) -> T:
         """All that `work` does with the repository it is given, or nothing; it may run more than once."""
@@ -241,6 +232,16 @@ class Repository:
         if document["m"] == "DELETE":
             raise gone(document["rt"], document["id"])
         return await self._version(document)
+
+    async def _versions(self, documents: Sequence[Document]) -> tuple[Version, ...]:
+        """A page at once: most bodies are in their documents and need no waiting."""
+        tenant = self.tenant.name
+        return tuple(
+            [
+                await self._version(each) if "file" in each else version_of(tenant, each, each["body"])
+                for each in documents
+            ]
+        )
 
     async def _version(self, document: Document) -> Version:
         if "file" not in document:

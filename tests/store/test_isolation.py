@@ -61,14 +61,14 @@ async def test_what_another_tenant_has_is_not_found(site: Site, name: str) -> No
 @pytest.mark.parametrize("name", ["Patient?name=canary", "Patient?_id=p2", "Patient?_id=p2,p1&name=canary"])
 async def test_what_another_tenant_has_matches_no_search(site: Site, name: str) -> None:
     page = await site.mine.search(plan_of(name))
-    assert (page.rows, page.more) == ((), False)
+    assert (page.versions, page.next) == ((), None)
     assert await site.mine.count(plan_of(name)) == 0
 
 
 @pytest.mark.parametrize("search", ["Patient?", "Patient?_id=p1,p2", "?_type=Patient", "Patient?_lastUpdated=gt2000"])
 async def test_each_finds_its_own(site: Site, search: str) -> None:
     plan = plan_of(search)
-    assert [version.tenant for version, _ in (await site.mine.search(plan)).rows] == [site.mine.tenant.name]
+    assert [version.tenant for version in (await site.mine.search(plan)).versions] == [site.mine.tenant.name]
     assert await site.mine.count(plan) == 1
     assert await site.theirs.count(plan) == 2
 
@@ -159,7 +159,7 @@ async def test_a_hidden_and_an_absent_resource_answer_alike(any_store: Store, si
 async def test_a_patient_reads_and_finds_its_own(any_store: Store, site: Site) -> None:
     repository = of_patient(any_store, site)
     assert (await repository.current("Patient", "p1")).version_id == 2
-    assert [version.resource_id for version, _ in (await repository.search(plan_of("Patient?"))).rows] == ["p1"]
+    assert [version.resource_id for version in (await repository.search(plan_of("Patient?"))).versions] == ["p1"]
     assert await repository.count(plan_of("Observation?code=8867-4")) == 1
     assert await repository.count(plan_of("Observation?subject=Patient/p2")) == 0
     keys = [("Patient", "p1"), ("Patient", "p2"), ("Observation", "o1"), ("Observation", "o2")]
@@ -236,4 +236,4 @@ async def test_no_right_is_403_before_anything_is_read(any_store: Store, site: S
 async def test_a_search_of_all_types_is_one_of_the_permitted_types(any_store: Store, site: Site) -> None:
     repository = of_patient(any_store, site, "patient/Observation.rs")
     page = await repository.search(plan_of("?_lastUpdated=gt2000"))
-    assert [version.resource_id for version, _ in page.rows] == ["o1"]
+    assert [version.resource_id for version in page.versions] == ["o1"]

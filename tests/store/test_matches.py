@@ -70,8 +70,8 @@ async def pages(repository: Repository, search: str) -> list[Page]:
     pairs = [tuple(pair.split("=", 1)) for pair in query.split("&")]
     understood = parse((resource_type,), pairs, lenient=False, base=BASE)  # type: ignore[arg-type]
     found = [await repository.search(plan(understood))]
-    while found[-1].more:
-        found.append(await repository.search(plan(understood, found[-1].rows[-1][1])))
+    while found[-1].next:
+        found.append(await repository.search(plan(understood, found[-1].next)))
     return found
 
 
@@ -104,15 +104,15 @@ async def in_memory(memory_store: Store) -> Repository:
 @pytest.mark.parametrize("search", PAGED)
 async def test_pages_join_to_the_whole(filled: Filled, in_memory: Repository, search: str) -> None:
     found = await pages(filled.repository, search)
-    rows = [version.resource_id for page in found for version, _ in page.rows]
+    rows = [version.resource_id for page in found for version in page.versions]
     assert len(rows) == len(set(rows)) == await filled.repository.count(plan_of(search))
     whole = await filled.repository.search(replace(plan_of(search), limit=5_000))
-    assert not whole.more
-    together = [version.resource_id for version, _ in whole.rows]
+    assert whole.next is None
+    together = [version.resource_id for version in whole.versions]
     assert sorted(rows) == sorted(together)
     assert len(found) > 1
-    assert {version.tenant for page in found for version, _ in page.rows} == {"acme"}
-    remembered = [version.resource_id for page in await pages(in_memory, search) for version, _ in page.rows]
+    assert {version.tenant for page in found for version in page.versions} == {"acme"}
+    remembered = [version.resource_id for page in await pages(in_memory, search) for version in page.versions]
     assert len(remembered) == len(set(remembered))
     assert sorted(remembered) == sorted(rows)
 
@@ -186,7 +186,7 @@ async def test_a_patient_who_searches_by_code_reads_its_own_compartment_only(fil
     p3 = Caller("acme", "p3", "app", (Scope.parse("patient/*.rs"),), patient="p3")
     own = filled.store.repository(filled.repository.tenant, p3)
     page = await own.search(plan_of("Observation?code=8867-4&_count=5"))
-    assert {version.resource()["subject"]["reference"] for version, _ in page.rows} == {"Patient/p3"}
+    assert {version.resource()["subject"]["reference"] for version in page.versions} == {"Patient/p3"}
     (record,) = await ran(filled, "query")
     assert record["docsExamined"] <= EACH
     check_plan(record)
@@ -205,18 +205,20 @@ async def test_a_deletion_is_not_counted(filled: Filled) -> None:
         await other.put_many([observation(f"o{resource_id}", resource_id)])
     await other.delete("Observation", "op1")
     for search in ("Observation?code=8867-4", "Observation?", "Observation?code:not=1", "Observation?date=2024"):
-        assert (await other.count(plan_of(search)), len((await other.search(plan_of(search))).rows)) == (1, 1), search
+        assert (await other.count(plan_of(search)), len((await other.search(plan_of(search))).versions)) == (1, 1), (
+            search
+        )
 
 
 async def test_one_query_a_page(filled: Filled) -> None:
     await forget(filled)
     page = await filled.repository.search(plan_of("Observation?code=8867-4&_count=300"))
-    assert len(page.rows) == 300
+    assert len(page.versions) == 300
     (record,) = await ran(filled, "query", "getmore")
     assert record["docsExamined"] <= 301
 
 
 async def test_a_search_of_many_types(filled: Filled) -> None:
     page = await filled.repository.search(plan_of("?_type=Patient,Observation&_id=p3,o3"))
-    assert sorted(version.resource_id for version, _ in page.rows) == ["o3", "p3"]
+    assert sorted(version.resource_id for version in page.versions) == ["o3", "p3"]
     assert await filled.repository.count(plan_of("?_lastUpdated=ge2020")) == PATIENTS * (EACH + 1)

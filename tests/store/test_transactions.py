@@ -17,7 +17,7 @@ from tests.store.resources import observation, patient, plan_of
 
 
 async def ids(repository: Repository, search: str = "Patient?_sort=_id") -> list[str]:
-    return [version.resource_id for version, _ in (await repository.search(plan_of(search))).rows]
+    return [version.resource_id for version in (await repository.search(plan_of(search))).versions]
 
 
 async def test_everything_or_nothing(any_repository: Repository) -> None:
