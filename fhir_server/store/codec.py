@@ -46,8 +46,8 @@ OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
 )
 """For what the store reads and writes: decimals are `Decimal`, times are aware and UTC."""
 
-PLAIN: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, tzinfo=UTC)
-"""For reading where decimals are not looked at: a codec of ours costs 30 µs at each query."""
+PLAIN: CodecOptions[dict[str, Any]] = CodecOptions()
+"""For reading what is only passed on: a codec of ours costs 30 µs a query, an aware time 1 µs; these are naive UTC."""
 
 _NATIVE: CodecOptions[dict[str, Any]] = CodecOptions(type_registry=TypeRegistry([_Exact()]))
 

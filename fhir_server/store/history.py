@@ -12,6 +12,7 @@ from fhir_server.search.page import Position
 from fhir_server.store.database import Collection, Database, Session
 from fhir_server.store.errors import mongo_errors
 from fhir_server.store.layout import SHOWN, Document, Keys
+from fhir_server.store.versions import updated
 from fhir_server.store.where import Where, between, both
 
 
@@ -126,4 +127,4 @@ def position(document: Document) -> Position:
 
 def _place(document: Document) -> tuple[datetime, str, str]:
     """A version's place in time; two versions of one resource never share a time."""
-    return document["lu"], document["id"], document["rt"]
+    return updated(document), document["id"], document["rt"]

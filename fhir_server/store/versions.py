@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fhir_server.fhir import json
@@ -65,7 +65,7 @@ def _next(now: datetime, previous: Document | None) -> tuple[int, datetime]:
     moment = now.replace(microsecond=now.microsecond // 1000 * 1000)
     if previous is None:
         return 1, moment
-    return previous["v"] + 1, max(moment, previous["lu"] + MILLISECOND)
+    return previous["v"] + 1, max(moment, updated(previous) + MILLISECOND)
 
 
 def _envelope(version: Version) -> Document:
@@ -82,7 +82,13 @@ def _envelope(version: Version) -> Document:
 
 
 def version_of(tenant: str, document: Mapping[str, Any], body: bytes) -> Version:
-    return Version(tenant, document["rt"], document["id"], document["v"], document["lu"], document["m"], body)
+    return Version(tenant, document["rt"], document["id"], document["v"], updated(document), document["m"], body)
+
+
+def updated(document: Mapping[str, Any]) -> datetime:
+    """When a version was stored; what is read without a codec of ours has times without a zone."""
+    moment: datetime = document["lu"]
+    return moment.replace(tzinfo=UTC)
 
 
 def superseded(document: Document) -> Document:
@@ -95,4 +101,4 @@ def unchanged(resource: Resource, previous: Document, body: bytes) -> bool:
     """Whether storing this would repeat the version before, to the byte; only the server's own meta may differ."""
     if previous["del"] or previous["rt"] != resource["resourceType"]:
         return False
-    return json.encode(identified(resource, previous["id"], previous["v"], previous["lu"])) == body
+    return json.encode(identified(resource, previous["id"], previous["v"], updated(previous))) == body
