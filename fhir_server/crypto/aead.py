@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -22,12 +23,12 @@ def seal(key: bytes, plaintext: bytes, bound_to: bytes) -> bytes:
     The nonce is random: safe for 2^32 values under one key (SP 800-38D §8.3).
     """
     nonce = os.urandom(NONCE_BYTES)
-    return nonce + AESGCM(_checked(key)).encrypt(nonce, plaintext, bound_to)
+    return nonce + _cipher(key).encrypt(nonce, plaintext, bound_to)
 
 
 def unseal(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
     """The plaintext, or `SealBroken`."""
-    cipher = AESGCM(_checked(key))
+    cipher = _cipher(key)
     if len(sealed) < NONCE_BYTES + TAG_BYTES:
         raise SealBroken("The sealed value is too short to be one.")
     try:
@@ -36,7 +37,9 @@ def unseal(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
         raise SealBroken("The sealed value does not open with this key and binding.") from broken
 
 
-def _checked(key: bytes) -> bytes:
+@lru_cache(maxsize=256)
+def _cipher(key: bytes) -> AESGCM:
+    """Kept, because expanding a key takes longer than sealing a short value."""
     if len(key) != KEY_BYTES:
         raise ValueError(f"An AES-256 key has {KEY_BYTES} bytes, not {len(key)}.")
-    return key
+    return AESGCM(key)

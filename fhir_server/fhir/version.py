@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from fhir_server.fhir import json
 from fhir_server.fhir.resource import Resource, etag
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """`body` is the exact JSON that is served, empty for a deletion; `last_updated` is UTC with milliseconds."""
+class Version(msgspec.Struct, frozen=True, gc=False):
+    """`body` is the exact JSON that is served, empty for a deletion; `last_updated` is UTC with milliseconds.
+
+    A Struct, because a page makes fifty of them: made and collected faster than a frozen dataclass.
+    """
 
     tenant: str
     resource_type: str

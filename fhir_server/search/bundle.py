@@ -25,8 +25,9 @@ def searchset(
     issues: Sequence[Issue] = (),
 ) -> bytes:
     """A page of matches, shaped as the query asks; what it ignored is named in an outcome entry."""
-    start = b'{"fullUrl":"' + json.encode(f"{base.rstrip('/')}/")[1:-1]
-    entries = [_entry(start, version, query) for version in versions]
+    shape = (lambda body: shaped(body, query)) if query.shaped else bytes
+    start = '{"fullUrl":' + json.encode(f"{base.rstrip('/')}/").decode()[:-1]
+    entries = [_entry(start, version, shape(version.body)) for version in versions]
     named = (*query.ignored, *issues)
     if named:
         entries.append(b'{"resource":' + json.encode(outcome(named)) + OUTCOME)
@@ -41,16 +42,9 @@ def searchset(
     )
 
 
-def _entry(start: bytes, version: Version, query: Query) -> bytes:
+def _entry(start: str, version: Version, body: bytes) -> bytes:
     """Types and ids need no escaping in JSON."""
-    body = shaped(version.body, query) if query.shaped else version.body
-    return b'%b%b/%b","resource":%b%b' % (
-        start,
-        version.resource_type.encode(),
-        version.resource_id.encode(),
-        body,
-        MATCH,
-    )
+    return f'{start}{version.resource_type}/{version.resource_id}","resource":'.encode() + body + MATCH
 
 
 def _links(self_link: str, next_link: str | None) -> list[dict[str, str]]:
