@@ -7,11 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from fhir_server.fhir.validate import check
-from fhir_server.search.index import index
-
 from bench.data import bundle
 from fhir_server.fhir import json
+from fhir_server.fhir.validate import check
+from fhir_server.search.index import index
 
 STAGES: dict[str, Callable[[Any], object]] = {
     "parse": json.parse,
