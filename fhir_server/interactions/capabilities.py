@@ -16,7 +16,7 @@ from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import bad_value, not_supported
 from fhir_server.fhir.resource import Resource, instant
 from fhir_server.interactions.context import Context, Interaction
-from fhir_server.search import registry
+from fhir_server.search import compartment, include, registry
 
 _MODES = ("full", "normative")
 _SECURITY = {
@@ -78,6 +78,7 @@ def _rest(interactions: tuple[Interaction, ...]) -> bytes:
             "resource": [_resource(each, interactions) for each in sorted(definitions.resource_types())],
             "interaction": [{"code": code} for code in _codes(row for row in interactions if row.on_system)],
             "searchParam": [each for each in _parameters("Basic") if each["name"].startswith("_")],
+            "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{each.lower()}" for each in compartment.NAMES],
         }
     )
 
@@ -92,6 +93,8 @@ def _resource(resource_type: str, interactions: tuple[Interaction, ...]) -> Reso
         "readHistory": True,
         **_conditional(_codes(rows)),
         "referencePolicy": ["literal"],
+        "searchInclude": ["*", *(f"{resource_type}:{code}" for code in include.references(resource_type))],
+        "searchRevInclude": ["*", *include.referring(resource_type)],
         "searchParam": _parameters(resource_type),
     }
 

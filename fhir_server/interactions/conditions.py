@@ -33,7 +33,7 @@ async def match(ctx: Context, resource_type: str, criteria: Criteria) -> Version
     query = parse((resource_type,), [*criteria, ("_count", "2")], lenient=False, base=ctx.base)
     if not query.criteria:
         raise error("processing", _NO_CRITERIA, status=412)
-    page = await ctx.repo.search(plan(query))
+    page = await ctx.repo.search(plan(await ctx.repo.resolved(query)))
     if len(page.versions) > 1:
         raise multiple_matches(f"More than one {resource_type} matches '{urlencode(criteria)}'.")
     return page.versions[0] if page.versions else None

@@ -46,6 +46,7 @@ class Limits:
     issues: int = 100
     default_count: int = 50
     max_count: int = 1_000
+    included: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,12 @@ from fhir_server.interactions import (
     vread,
 )
 from fhir_server.interactions.context import Context, Interaction, Limits
+from fhir_server.search import compartment
 from fhir_server.store.repository import Repository
 
 TYPE: Final = "{resource_type}"
 INSTANCE: Final = "{resource_type}/{resource_id}"
+COMPARTMENT: Final = "{compartment_type}/{compartment_id}"
 
 INTERACTIONS: Final = (
     Interaction("read", "GET", INSTANCE, Right.READ, read.run),
@@ -40,6 +42,10 @@ INTERACTIONS: Final = (
     Interaction("create", "POST", TYPE, Right.CREATE, create.run),
     Interaction("search-type", "GET", TYPE, Right.SEARCH, search.by_type),
     Interaction("search-type", "POST", f"{TYPE}/_search", Right.SEARCH, search.by_type),
+    Interaction("search-type", "GET", f"{COMPARTMENT}/{TYPE}", Right.SEARCH, search.in_compartment),
+    Interaction("search-type", "POST", f"{COMPARTMENT}/{TYPE}/_search", Right.SEARCH, search.in_compartment),
+    Interaction("search-system", "GET", f"{COMPARTMENT}/*", Right.SEARCH, search.whole_compartment),
+    Interaction("search-system", "POST", f"{COMPARTMENT}/_search", Right.SEARCH, search.whole_compartment),
     Interaction("search-system", "GET", "", Right.SEARCH, search.by_system),
     Interaction("search-system", "POST", "_search", Right.SEARCH, search.by_system),
     Interaction("capabilities", "GET", "metadata", None, capabilities.run),
@@ -48,6 +54,8 @@ INTERACTIONS: Final = (
 )
 
 _BUNDLED: Final = {row.code: row for row in INTERACTIONS if row.path == "" and row.method == "POST"}
+
+_RELATIVE: Final = frozenset({".", ".."})
 
 Shape = tuple[str | None, ...]
 
@@ -68,7 +76,7 @@ def resolve(entry: EntryRequest) -> tuple[Interaction, dict[str, str]]:
     segments = entry.path.split("/")
     shape = tuple(None if _variable(segment) else segment for segment in segments)
     known = _ROUTES.get(shape)
-    if known is None:
+    if known is None or not _RELATIVE.isdisjoint(segments):
         raise _unknown_path(entry.path, segments, shape)
     names, by_method = known
     path = {name: segment for name, segment in zip(names, segments, strict=True) if name is not None}
@@ -82,7 +90,7 @@ def resolve(entry: EntryRequest) -> tuple[Interaction, dict[str, str]]:
 
 def _variable(segment: str) -> bool:
     """Whether a segment is a type, an id or a version rather than a word of the URL scheme."""
-    return segment[:1] not in ("", "_", "$") and segment != "metadata"
+    return segment[:1] not in ("", "_", "$") and segment not in ("metadata", "*")
 
 
 def _routes() -> dict[Shape, tuple[tuple[str | None, ...], dict[str, Interaction]]]:
@@ -102,9 +110,18 @@ def _check(path: dict[str, str]) -> None:
     resource_type = path.get("resource_type")
     if resource_type is not None and resource_type not in definitions.resource_types():
         raise _unknown_type(resource_type)
-    resource_id = path.get("resource_id")
+    name = path.get("compartment_type")
+    if name is not None and name not in compartment.NAMES:
+        raise _no_compartment(name)
+    resource_id = path.get("resource_id", path.get("compartment_id"))
     if resource_id is not None and not ID.match(resource_id):
         raise bad_value(f"'{resource_id}' is not a logical id: 1 to 64 letters, digits, '-' and '.' are.")
+
+
+def _no_compartment(name: str) -> FhirError:
+    if name not in definitions.resource_types():
+        return _unknown_type(name)
+    return not_supported(f"There is no {name} compartment. There is one of {', '.join(compartment.NAMES)}.", status=404)
 
 
 def _of_bundle(entry: EntryRequest) -> Interaction:
@@ -128,14 +145,12 @@ def _unknown_type(resource_type: str) -> FhirError:
 
 def _unknown_path(path: str, segments: list[str], shape: Shape) -> FhirError:
     """Why no row has this shape: what the next capabilities bring is refused by name."""
-    if any(segment in ("", ".", "..") for segment in segments):
+    if not {"", *_RELATIVE}.isdisjoint(segments):
         return invalid(f"The path '{path}' has an empty or relative segment.")
     if segments[-1].startswith("$"):
         return not_supported(f"The operation {segments[-1]} is not supported.", status=501)
     if shape[0] is None and segments[0] not in definitions.resource_types():
         return _unknown_type(segments[0])
-    if len(segments) in (3, 4) and shape[:3] == (None, None, None):
-        return not_supported(f"Search in a compartment ('{path}') is not supported.", status=501)
     return error("not-found", f"There is nothing at '{path}'.")
 
 

@@ -15,9 +15,10 @@ MAX_URL_BYTES = 8192
 
 _PATH = re.compile(
     rb"/fhir/(?P<tenant>[A-Za-z0-9][A-Za-z0-9_-]{0,63})"
-    rb"(?P<path>(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9\-._$]+)*)/?\Z"
+    rb"(?P<path>(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9\-._$]+)*(?:/\*)?)/?\Z"
 )
-"""No empty segments, no `.` or `..`, no `;` and nothing percent-encoded: what a FHIR path never needs."""
+"""No empty segments, no `.` or `..`, no `;` and nothing percent-encoded: what a FHIR path never needs. `*` is all of a
+compartment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def located(scope: Scope) -> Address:
         raise error(
             "too-long", f"The URL is longer than {MAX_URL_BYTES} bytes; a long search fits in POST _search.", status=414
         )
-    match = _PATH.match(raw.replace(b"%24", b"$"))
+    match = _PATH.match(raw.replace(b"%24", b"$").replace(b"%2A", b"*"))
     if match is None:
         raise _odd(raw)
     return Address(match["tenant"].decode(), match["path"][1:].decode(), _text(query))

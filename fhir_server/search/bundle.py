@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from fhir_server.fhir import json
 from fhir_server.fhir.outcome import Issue, outcome
@@ -11,6 +12,7 @@ from fhir_server.search.query import Query
 from fhir_server.search.summary import shaped
 
 MATCH = b',"search":{"mode":"match"}}'
+INCLUDE = b',"search":{"mode":"include"}}'
 OUTCOME = b',"search":{"mode":"outcome"}}'
 
 
@@ -20,14 +22,20 @@ def searchset(
     *,
     base: str,
     self_link: str,
+    included: Iterable[Version] = (),
     next_link: str | None = None,
     total: int | None = None,
     issues: Sequence[Issue] = (),
 ) -> bytes:
-    """A page of matches, shaped as the query asks; what it ignored is named in an outcome entry."""
+    """A page of matches and what accompanies them, shaped as the query asks; what it ignored is named in an outcome.
+
+    `_elements` names elements of the matches only. https://hl7.org/fhir/R4/search.html#elements
+    """
     shape = (lambda body: shaped(body, query)) if query.shaped else bytes
+    beside = replace(query, elements=())
     start = '{"fullUrl":' + json.encode(f"{base.rstrip('/')}/").decode()[:-1]
-    entries = [_entry(start, version, shape(version.body)) for version in versions]
+    entries = [_entry(start, version, shape(version.body), MATCH) for version in versions]
+    entries += [_entry(start, version, shaped(version.body, beside), INCLUDE) for version in included]
     named = (*query.ignored, *issues)
     if named:
         entries.append(b'{"resource":' + json.encode(outcome(named)) + OUTCOME)
@@ -42,9 +50,9 @@ def searchset(
     )
 
 
-def _entry(start: str, version: Version, body: bytes) -> bytes:
+def _entry(start: str, version: Version, body: bytes, mode: bytes) -> bytes:
     """Types and ids need no escaping in JSON."""
-    return f'{start}{version.resource_type}/{version.resource_id}","resource":'.encode() + body + MATCH
+    return f'{start}{version.resource_type}/{version.resource_id}","resource":'.encode() + body + mode
 
 
 def _links(self_link: str, next_link: str | None) -> list[dict[str, str]]:

@@ -27,6 +27,10 @@ MARKED = 4
 """The weight of the mark of a long value: more selective than a code, less than a patient."""
 
 
+MERGED = 200
+"""Entries of which MongoDB merges the documents in order; of more, it is left to choose what is quicker."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to ask for one page. Tenant, types, deletions and access are not in the filters: the repository adds them.
@@ -61,10 +65,10 @@ def plan(query: Query, position: Position | None = None) -> Plan:
 
 def criteria(query: Query, mark: str | None = None) -> Filter:
     """The conditions of a query, and the entry `mark`, joined so that the most selective one is used for the index."""
-    weighed = [(weight(each), each.term.points) for each in query.criteria if each.term.points]
+    weighed = [(weight(each), len(each.term.points), each.term.points) for each in query.criteria if each.term.points]
     if mark:
-        weighed.append((MARKED, (mark,)))
-    exact = _exact([points for _, points in sorted(weighed, key=itemgetter(0))])
+        weighed.append((MARKED, 1, (mark,)))
+    exact = _exact([points for *_, points in sorted(weighed, key=itemgetter(0, 1))])
     return all_of([*exact, *(each.term.filter for each in query.criteria if not each.term.points)])
 
 
@@ -104,11 +108,12 @@ class _Asked:
         if self.leading and weight(self.leading) < MARKED:
             return False
         main = phases.main_date(self.query)
-        return any(not each.term.points and each.parameter.code != main for each in self.query.criteria)
+        others = [each for each in self.query.criteria if not each.term.points and "cmp" not in each.term.filter]
+        return any(each.parameter.code != main for each in others)
 
     def hint(self, ordered_by: str | None) -> str | None:
         """The index that finds and sorts; MongoDB's choice where another index may find better or has to sort."""
-        if self.contested:
+        if self.contested or (self.leading and len(self.leading.term.points) > MERGED):
             return None
         if self.leading is None:
             return ordered_by
@@ -154,6 +159,8 @@ def _natural(asked: _Asked) -> Plan:
         return asked.found((order.BY_TYPE, *order.NEWEST_FIRST), "order")
     if asked.span:
         return _by_entry(asked, asked.span)
+    if asked.leading and asked.leading.join and asked.ids is not None:
+        return asked.found((Key("_id", order.UP),), None)
     if asked.leading is None and phases.only_by_update(asked.query):
         return _plain(asked, order.BY_UPDATE, "lu")
     return _newest_first(asked)

@@ -6,17 +6,40 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from fhir_server.fhir.outcome import Issue
+from fhir_server.search.include import Include
 from fhir_server.search.parameter import Parameter
 from fhir_server.search.term import Term
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """A condition on other resources that a reference connects with those searched for: `source` finds the others.
+
+    `code` is the reference: theirs to the others, or of the others to them where `reverse`.
+    https://hl7.org/fhir/R4/search.html#chaining https://hl7.org/fhir/R4/search.html#has
+    """
+
+    code: str
+    source: Query
+    reverse: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Criterion:
-    """One search parameter with its values, which are joined by OR."""
+    """One search parameter with its values, which are joined by OR.
+
+    With a `join` the term finds nothing until the others have been found and `joins.resolved` says which they are.
+    """
 
     parameter: Parameter
     modifier: str
     term: Term
+    join: Join | None = None
+
+    @property
+    def joins(self) -> int:
+        """How many references it follows."""
+        return 1 + sum(each.joins for each in self.join.source.criteria) if self.join else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +64,12 @@ class Query:
     ignored: tuple[Issue, ...]
     applied: tuple[tuple[str, str], ...]
     """The parameters that had an effect, in order: no others are in the self link."""
+    includes: tuple[Include, ...] = ()
+
+    @classmethod
+    def of(cls, resource_types: tuple[str, ...], *criteria: Criterion) -> Query:
+        """Conditions alone, of which no page is shown."""
+        return cls(resource_types, criteria, (), 0, None, None, (), (), ())
 
     @property
     def counts_only(self) -> bool:

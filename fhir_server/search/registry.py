@@ -62,11 +62,8 @@ NOT_SUPPORTED: dict[str, str] = {
     "_containedType": "Contained resources are not searched",
     "_content": "Search in the whole content is not supported",
     "_filter": "Filter expressions are not supported",
-    "_has": "Reverse chaining is not supported",
-    "_include": "Including referenced resources is not supported",
     "_list": "Search within a List is not supported",
     "_query": "There are no named queries",
-    "_revinclude": "Including referring resources is not supported",
     "_score": "Results have no score",
     "_text": "Search in the narrative is not supported",
 }

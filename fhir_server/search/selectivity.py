@@ -22,14 +22,19 @@ FEW_VALUES = frozenset({"code", "boolean"})
 UNFIT = 9
 """The weight of a condition that no index can be entered with."""
 
+REFERRED_TO, REFERRING = 0, 2
+"""The weights of conditions on other resources: however many these turn out to be, the order stays the same."""
+
 _BY_TYPE = (("Identifier", 1), ("ContactPoint", 1), ("id", 1), ("CodeableConcept", 5), ("Coding", 5), ("Resource", 2))
-_BY_KIND = {"reference": 4, "uri": 2, "token": 6, "string": 3}
+_BY_KIND = {"_id": 2, "reference": 4, "uri": 2, "token": 6, "string": 3}
 MANY_VALUES = 20
 SHORT = 3
 
 
 def weight(criterion: Criterion) -> int:
     """The smaller, the fewer documents are expected."""
+    if criterion.join:
+        return REFERRED_TO if criterion.join.reverse else REFERRING
     term = criterion.term
     if term.ids is not None:
         return 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,25 @@ class Matches:
         with mongo_errors:
             return await self.database.resources.count_documents(found, session=self.session, maxTimeMS=SLOWEST, **hint)
 
+    async def keys(self, plan: Plan, most: int) -> frozenset[str] | None:
+        """Every match as `Type/id`; None where there are more than `most`."""
+        found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
+        cursor = self.database.plain.find(
+            found, {"_id": 0, "rt": 1, "id": 1}, session=self.session, limit=most + 1, max_time_ms=SLOWEST
+        )
+        with mongo_errors:
+            documents = await cursor.to_list()
+        return frozenset(f"{each['rt']}/{each['id']}" for each in documents) if len(documents) <= most else None
+
+    async def targets(self, plan: Plan, code: str, types: Sequence[str], most: int) -> frozenset[str] | None:
+        """Every resource of these types that matches refer to by `code`; None where there are more than `most`."""
+        found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
+        stages = [{"$match": found}, *_referred(code, types), {"$limit": most + 1}]
+        with mongo_errors:
+            cursor = await self.database.resources.aggregate(stages, session=self.session, maxTimeMS=SLOWEST)
+            documents = await cursor.to_list()
+        return frozenset(each["_id"].partition("=")[2] for each in documents) if len(documents) <= most else None
+
     async def _documents(self, plan: Plan, limit: int) -> list[Document]:
         found = self.where.living(plan.resource_types, Right.SEARCH, plan.filter, plan.ids)
         wanted = {**SHOWN, **dict.fromkeys(plan.projection, 1)}
@@ -79,6 +99,19 @@ class Matches:
         with mongo_errors:
             cursor = await self.database.resources.aggregate(stages, session=self.session, maxTimeMS=SLOWEST, **options)
             return await cursor.to_list()
+
+
+def _referred(code: str, types: Sequence[str]) -> list[Document]:
+    """Stages that lead from documents to what they refer to, each once; versions are left aside."""
+    within = {"$and": [{"$gte": ["$$each", f"{code}="]}, {"$lt": ["$$each", f"{code}>"]}]}
+    entries = {"$filter": {"input": "$tok", "as": "each", "cond": within}}
+    local = f"^{re.escape(code)}=({'|'.join(types)})/[^/]+$"
+    return [
+        {"$project": {"to": entries}},
+        {"$unwind": "$to"},
+        {"$match": {"to": {"$regex": local}}},
+        {"$group": {"_id": "$to"}},
+    ]
 
 
 def _is_one(plan: Plan) -> bool:

@@ -12,13 +12,17 @@ from fhir_server.access.right import Right
 from fhir_server.fhir.outcome import FhirError, forbidden, gone, not_found, precondition_failed, unknown_version
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
+from fhir_server.search.include import Include
 from fhir_server.search.page import Position
 from fhir_server.search.plan import Plan
+from fhir_server.search.query import Query
 from fhir_server.store import bulk, claims, transactions
+from fhir_server.store.companions import Companions
 from fhir_server.store.database import Database
 from fhir_server.store.errors import is_duplicate, mongo_errors
 from fhir_server.store.history import History, Request, position
 from fhir_server.store.ids import NewId, uuid7
+from fhir_server.store.joins import Joins
 from fhir_server.store.layout import SHOWN, SUPERSEDED, Document
 from fhir_server.store.matches import Matches
 from fhir_server.store.tenants import Tenant
@@ -40,6 +44,14 @@ class Page:
 
     versions: tuple[Version, ...]
     next: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """What accompanies a page of matches; `complete` where there is no more of it."""
+
+    versions: tuple[Version, ...] = ()
+    complete: bool = True
 
 
 class Repository:
@@ -119,6 +131,41 @@ class Repository:
         documents, end = await Matches(self._database, self._where, self._unit.session).page(plan)
         return Page(await self._versions(documents), end)
 
+    async def resolved(self, query: Query) -> Query:
+        """The query with its conditions on other resources, if it has any, come down to ids.
+
+        https://hl7.org/fhir/R4/search.html#chaining
+        """
+        if not any(each.join for each in query.criteria):
+            return query
+        await self._unit.flush()
+        return await Joins(Matches(self._database, self._where, self._unit.session)).resolved(query)
+
+    async def included(self, matches: Sequence[Version], includes: Sequence[Include], most: int) -> Included:
+        """What the matches of a page bring along. https://hl7.org/fhir/R4/search.html#include"""
+        if not matches or not includes:
+            return Included()
+        companions = Companions(self._database, self._where, self._unit.session, most)
+        documents = await companions.of([(each.resource_type, each.resource_id) for each in matches], includes)
+        return Included(await self._versions(documents), companions.complete)
+
+    async def may_enter(self, resource_type: str, resource_id: str) -> bool:
+        """Whether the caller may know what is in the compartment of this resource; that it exists is not needed."""
+        try:
+            restricted = self._where.allowed(resource_type, Right.SEARCH).filter
+        except FhirError:
+            return resource_type != "Patient" or self.caller.patient in (None, resource_id)
+        key = (resource_type, resource_id)
+        return not restricted or key in await self.existing([key], Right.SEARCH)
+
+    def searchable(self, types: Iterable[str]) -> tuple[str, ...]:
+        """Of these types, those that the caller may search; 403 where there is none."""
+        listed = tuple(types)
+        every = set(self._where.permitted((), Right.SEARCH))
+        if every.isdisjoint(listed):
+            self._where.permitted(listed, Right.SEARCH)
+        return tuple(each for each in listed if each in every)
+
     async def count(self, plan: Plan) -> int:
         """How many resources match, on all pages. https://hl7.org/fhir/R4/search.html#total"""
         await self._unit.flush()
@@ -165,13 +212,13 @@ class Repository:
             each = [self._where.instance(*one, Right.UPDATE) for one in wanted]
             await self._unit.remember(self._where.instances(wanted, Right.UPDATE), each)
 
-    async def existing(self, keys: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    async def existing(self, keys: Iterable[tuple[str, str]], right: Right = Right.READ) -> frozenset[tuple[str, str]]:
         """Which of these the caller would find."""
         wanted = set(keys)
         if not wanted:
             return frozenset()
         await self._unit.flush()
-        found = self._where.instances(wanted, Right.READ)
+        found = self._where.instances(wanted, right)
         cursor = self._database.plain.find(found, {"_id": 0, "rt": 1, "id": 1, "m": 1}, session=self._unit.session)
         with mongo_errors:
             documents = await cursor.to_list()

@@ -131,7 +131,7 @@ def _enters_tokens(criteria: Mapping[str, Any]) -> bool:
 
 def both(one: Mapping[str, Any], other: Mapping[str, Any]) -> Document:
     """Both filters hold; nothing of either is overwritten."""
-    if one.keys().isdisjoint(other):
+    if all(other[name] == value for name, value in one.items() if name in other):
         return {**one, **other}
     return {"$and": [one, other]}
 

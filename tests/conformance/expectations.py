@@ -44,10 +44,10 @@ def _matches(found: Any, expected: Any) -> bool:
     return bool(found == expected)
 
 
-def _matched(answer: Answer) -> list[str]:
-    """Ids of the matches, or of the versions of a history, in order."""
+def _matched(answer: Answer, mode: str = "match") -> list[str]:
+    """Ids of the matches, or of the versions of a history, in order; or of what is included."""
     entries = answer.body.get("entry", [])
-    found = [entry for entry in entries if entry.get("search", {}).get("mode", "match") == "match"]
+    found = [entry for entry in entries if entry.get("search", {}).get("mode", "match") == mode]
     return [entry["fullUrl"].rpartition("/")[2] for entry in found]
 
 
@@ -66,6 +66,7 @@ _CHECKS: dict[str, Callable[[Answer, Any], bool]] = {
     "body": lambda answer, expected: _matches(answer.body, expected),
     "lacks": lambda answer, names: not any(name in answer.body for name in names),
     "ids": lambda answer, ids: sorted(_matched(answer)) == sorted(ids),
+    "included": lambda answer, ids: sorted(_matched(answer, "include")) == sorted(ids),
     "ordered": lambda answer, ids: _matched(answer) == ids,
     "total": lambda answer, total: answer.body.get("total") == total,
     "more": lambda answer, more: (_linked(answer, "next") is not None) == more,

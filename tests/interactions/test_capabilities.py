@@ -59,3 +59,25 @@ async def test_each_tenant_has_its_own_address(tenant: Tenant) -> None:
     for ctx in (await tenant(), await tenant()):
         answer = await ask(ctx, "GET metadata")
         assert json.trusted(answer.body or b"")["implementation"]["url"] == ctx.base
+
+
+async def test_includes_are_those_that_search_understands(ctx: Context, statement: dict[str, Any]) -> None:
+    resources = {each["type"]: each for each in statement["rest"][0]["resource"]}
+    assert set(resources) == definitions.resource_types()
+    for resource_type, name in (("Patient", "searchRevInclude"), ("Observation", "searchInclude")):
+        parameter = {"searchInclude": "_include", "searchRevInclude": "_revinclude"}[name]
+        for value in resources[resource_type][name]:
+            answer = await ask(ctx, f"GET {resource_type}?{parameter}={value}")
+            assert answer.status == 200, value
+    assert {"*", "Observation:subject"} <= set(resources["Observation"]["searchInclude"])
+    assert "Observation:code" not in resources["Observation"]["searchInclude"]
+    assert "Observation:subject" in resources["Patient"]["searchRevInclude"]
+    assert "Encounter:location" not in resources["Patient"]["searchRevInclude"]
+
+
+async def test_compartments_are_those_that_can_be_searched(ctx: Context, statement: dict[str, Any]) -> None:
+    listed = [each.rpartition("/")[2].capitalize() for each in statement["rest"][0]["compartment"]]
+    assert len(listed) == 5
+    for name in listed:
+        known = next(each for each in definitions.resource_types() if each.lower() == name.lower())
+        assert (await ask(ctx, f"GET {known}/1/*?_type=Observation,{known}")).status == 200

@@ -1,0 +1,78 @@
+"""Conditions on other resources, run from the inside out: each becomes a list of ids, whole or refused.
+
+Every query on the way holds the tenant and what the caller may see of its types; a type that the caller may not search
+is refused before the first of them. https://hl7.org/fhir/R4/search.html#chaining
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fhir_server.access.right import Right
+from fhir_server.fhir.outcome import too_costly
+from fhir_server.search import joins
+from fhir_server.search.joins import Keys
+from fhir_server.search.plan import plan
+from fhir_server.search.query import Criterion, Join, Query
+from fhir_server.store.matches import Matches
+
+MOST = 10_000
+"""Resources that one step may lead to; where both sides have more, the search is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joins:
+    """Resolves the queries of one caller."""
+
+    matches: Matches
+    most: int = MOST
+
+    async def resolved(self, query: Query) -> Query:
+        """The same query without conditions on other resources; it finds the same."""
+        for each in joins.queries(query):
+            self.matches.where.permitted(each.resource_types, Right.SEARCH)
+        return await self._resolved(query)
+
+    async def _resolved(self, query: Query) -> Query:
+        found = joins.plain(query)
+        for each in joins.joined(query):
+            if each.join:
+                found = joins.narrowed(found, await self._followed(found, each, each.join))
+        return found
+
+    async def _followed(self, query: Query, criterion: Criterion, join: Join) -> Criterion:
+        """From the side that is likely to find less; from the other one if that finds too much."""
+        source = await self._resolved(join.source)
+        sides = [self._from_source, self._from_query]
+        if joins.expected(query) < joins.expected(source):
+            sides.reverse()
+        for side in sides:
+            others = await side(query, source, join)
+            if others is not None:
+                return joins.resolved(criterion, join, others)
+        raise too_costly(
+            f"The condition through '{join.code}' leads to more than {self.most:,} resources. "
+            "Please narrow it, or the search, with further parameters.",
+            status=422,
+        )
+
+    async def _from_source(self, query: Query, source: Query, join: Join) -> Keys | None:
+        """What the other resources are, or what they refer to."""
+        if join.reverse:
+            return await self.matches.targets(plan(source), join.code, query.resource_types, self.most)
+        return await self.matches.keys(plan(source), self.most)
+
+    async def _from_query(self, query: Query, source: Query, join: Join) -> Keys | None:
+        """The same, of what the other conditions of the search leave."""
+        if join.reverse:
+            own = await self.matches.keys(plan(query), self.most)
+            if own is None:
+                return None
+            referring = joins.referring_to(source, join.code, own)
+            found = await self.matches.targets(plan(referring), join.code, query.resource_types, self.most + len(own))
+            return None if found is None else found & own
+        referred = await self.matches.targets(plan(query), join.code, source.resource_types, self.most)
+        if referred is None:
+            return None
+        found = await self.matches.keys(plan(joins.those(source, referred)), self.most)
+        return None if found is None else found & referred
