@@ -28,7 +28,8 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 """What XML cannot carry either. https://hl7.org/fhir/R4/datatypes.html#string"""
 
 
-def _decimal(text: str) -> Decimal:
+def decimal(text: str) -> Decimal:
+    """A number with its digits; FhirError where no other system could read it."""
     number = Decimal(text)
     if len(text) > MAX_DIGITS or "e" in text or "E" in text:
         _refuse_unusable(number, text)
@@ -42,7 +43,7 @@ def _refuse_unusable(number: Decimal, text: str) -> None:
         raise error("value", f"The number {text[:40]}… has more than {MAX_DIGITS} digits.")
 
 
-_client = msgspec.json.Decoder(float_hook=_decimal)
+_client = msgspec.json.Decoder(float_hook=decimal)
 _stored = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 

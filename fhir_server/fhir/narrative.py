@@ -58,7 +58,7 @@ def problem(div: Any) -> str | None:
         parser.StartDoctypeDeclHandler = _doctype
         parser.ProcessingInstructionHandler = _instruction
     try:
-        parser.Parse(NAMED_ENTITY.sub(_numbered, div) if "&" in div else div, True)
+        parser.Parse(NAMED_ENTITY.sub(numbered, div) if "&" in div else div, True)
     except _Unsafe as unsafe:
         return str(unsafe)
     except expat.ExpatError as malformed:
@@ -74,7 +74,7 @@ def _without_content(div: str) -> str | None:
     return "must have some text or an image"
 
 
-def _numbered(entity: re.Match[str]) -> str:
+def numbered(entity: re.Match[str]) -> str:
     """XHTML's named characters as numbers, which XML can read without a DTD; other entities stay and are refused."""
     code = name2codepoint.get(entity.group(1))
     return f"&#{code};" if code else entity.group()
