@@ -59,7 +59,7 @@ def _head(base: str, title: str) -> Resource:
         "software": {"name": "fhir-server", "version": _release()},
         "implementation": {"description": title, "url": base},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "json", "application/fhir+xml", "xml"],
     }
 
 

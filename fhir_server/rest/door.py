@@ -45,12 +45,12 @@ class Door:
         try:
             reply = await self._reply(scope, given, receive, exchange)
         except FhirError as problem:
-            reply = render.refusal(problem)
+            reply = await render.shaped(render.refusal(problem), _asked_for(scope, given))
         except ClientGone:
             return
         except Exception:
             log.failure(exchange.request_id)
-            reply = render.failure(exchange.request_id)
+            reply = await render.shaped(render.failure(exchange.request_id), _asked_for(scope, given))
         if b"origin" in given:
             path = scope["path"].removeprefix("/fhir/").partition("/")[2]
             reply.headers = reply.headers + cors.granted(given, path, self._manners.cors_origins)
@@ -77,7 +77,8 @@ class Door:
         response = await interaction.run(ctx, entry, **path)
         if as_content and response.status == 200:
             return _content(response)
-        return render.answer(response, ctx.base, pretty=wanted.pretty)
+        reply = render.answer(response, ctx.base)
+        return reply if wanted.as_stored else await render.shaped(reply, wanted)
 
     async def _context(self, method: str, address: Address, given: Headers, exchange: Exchange) -> Context:
         tenant, caller = await self._admission.admit(method, address, given)
@@ -102,6 +103,11 @@ class Door:
         if entry.path and entry.method in entries.WITH_BODY:
             entry = await entries.filled(entry, path, given, receive, self._manners.body)
         return entry, interaction, path
+
+
+def _asked_for(scope: Scope, given: Headers) -> Wanted:
+    """The format of a refusal, whatever the request was refused for."""
+    return negotiation.wanted(given, scope["query_string"].decode("latin-1"))
 
 
 def _as_content(interaction: Interaction, path: dict[str, str], wanted: Wanted) -> bool:

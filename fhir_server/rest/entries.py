@@ -4,20 +4,33 @@ https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from fhir_server.fhir import json
 from fhir_server.fhir.entry import EntryRequest
 from fhir_server.fhir.outcome import bad_value
+from fhir_server.fhir.resource import Resource
+from fhir_server.fhir.xml import reader
 from fhir_server.rest import binary, body
 from fhir_server.rest.address import Address
 from fhir_server.rest.asgi import Receive
 from fhir_server.rest.body import BodyLimits
 from fhir_server.rest.headers import Headers, moment, preferences, text
-from fhir_server.rest.negotiation import FHIR_JSON, FORM, content, unsupported_content, without_format
+from fhir_server.rest.negotiation import (
+    FHIR_JSON,
+    FHIR_XML,
+    FORM,
+    MediaType,
+    content,
+    unsupported_content,
+    without_format,
+)
 
 WITH_BODY = frozenset({"POST", "PUT"})
 SEARCH = "_search"
+LONG_XML_BYTES = 65_536
+"""So much XML takes about ten milliseconds."""
 
 
 def asked(method: str, address: Address, headers: Headers) -> EntryRequest:
@@ -45,8 +58,15 @@ async def filled(
     if path.get("resource_type") == binary.TYPE and _is_raw(headers):
         raw = await body.read(receive, headers, limits)
         return replace(entry, resource=binary.received(raw, headers, path.get("resource_id")))
-    _expect(FHIR_JSON, headers)
-    return replace(entry, resource=json.parse(await body.read(receive, headers, limits)))
+    found = _expect(FHIR_JSON, headers)
+    return replace(entry, resource=await _parsed(await body.read(receive, headers, limits), found))
+
+
+async def _parsed(raw: bytes, found: MediaType | None) -> Resource:
+    """The resource of a body. Long XML is read beside the event loop, so that nobody else waits for it."""
+    if found is None or not found.is_xml:
+        return json.parse(raw)
+    return reader.parse(raw) if len(raw) < LONG_XML_BYTES else await asyncio.to_thread(reader.parse, raw)
 
 
 def _is_raw(headers: Headers) -> bool:
@@ -54,16 +74,18 @@ def _is_raw(headers: Headers) -> bool:
     return found is not None and not found.is_fhir
 
 
-def _expect(expected: str, headers: Headers) -> None:
+def _expect(expected: str, headers: Headers) -> MediaType | None:
     """415 before the body is read. https://hl7.org/fhir/R4/http.html#mime-type"""
     found = content(headers)
     if expected == FORM:
         # A search without a body needs no type for it.
         fits = found.name == FORM if found else headers.get(b"content-length", b"0") == b"0"
     else:
-        fits = found is not None and found.is_json
+        fits = found is not None and (found.is_json or found.is_xml)
+        expected = f"{FHIR_JSON} or {FHIR_XML}"
     if not fits:
         raise unsupported_content(found, expected)
+    return found
 
 
 def _searching(entry: EntryRequest, form: bytes) -> EntryRequest:

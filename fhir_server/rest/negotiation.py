@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import lru_cache
 from urllib.parse import parse_qsl, urlencode
 
@@ -10,10 +11,11 @@ from fhir_server.fhir.outcome import FhirError, not_supported
 from fhir_server.rest.headers import Headers
 
 FHIR_JSON = "application/fhir+json"
+FHIR_XML = "application/fhir+xml"
 FORM = "application/x-www-form-urlencoded"
 JSON_TYPES = frozenset({FHIR_JSON, "application/json"})
-ANYTHING = frozenset({"*/*", "application/*"})
-FORMATS = {"json": FHIR_JSON, "xml": "application/fhir+xml", "ttl": "application/fhir+turtle"}
+XML_TYPES = frozenset({FHIR_XML, "application/xml", "text/xml"})
+FORMATS = {"json": FHIR_JSON, "xml": FHIR_XML, "ttl": "application/fhir+turtle"}
 """Short values of `_format`. https://hl7.org/fhir/R4/http.html#parameters"""
 VERSIONS = frozenset({"4.0", "4.0.1"})
 
@@ -29,23 +31,44 @@ class MediaType:
         return self.name in JSON_TYPES and self.fhir_version in VERSIONS
 
     @property
+    def is_xml(self) -> bool:
+        return self.name in XML_TYPES and self.fhir_version in VERSIONS
+
+    @property
     def is_fhir(self) -> bool:
         """A FHIR representation of a Binary is wanted instead of its content."""
         return self.name in JSON_TYPES or self.name in FORMATS.values()
 
 
+class Format(StrEnum):
+    """The two that this server speaks."""
+
+    JSON = "json"
+    XML = "xml"
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the client can read. `fhir` is false where the native content of a Binary is as good or better."""
+    """What the client can read; no format where it takes neither.
+
+    `fhir` is false where the native content of a Binary is as good or better.
+    """
 
     pretty: bool = False
-    json: bool = True
+    format: Format | None = Format.JSON
     fhir: bool = True
     shown: str = ""
 
+    @property
+    def as_stored(self) -> bool:
+        """Whether the bytes go out as they are, which is the short way."""
+        return self.format is Format.JSON and not self.pretty
+
     def check(self) -> None:
-        if not self.json:
-            raise not_supported(f"'{self.shown}' cannot be answered; this server speaks {FHIR_JSON}.", status=406)
+        if self.format is None:
+            raise not_supported(
+                f"'{self.shown}' cannot be answered; this server speaks {FHIR_JSON} and {FHIR_XML}.", status=406
+            )
 
 
 @lru_cache(maxsize=1024)
@@ -74,7 +97,7 @@ def wanted(headers: Headers, query: str) -> Wanted:
     if "_format" in given:
         # A '+' that was not encoded has become a space on the way.
         asked = FORMATS.get(given["_format"], given["_format"].replace(" ", "+"))
-        accept = Wanted(json=media_type(asked).is_json, shown=given["_format"])
+        accept = Wanted(format=_format(media_type(asked)), shown=given["_format"])
     return replace(accept, pretty=given.get("_pretty") == "true")
 
 
@@ -90,12 +113,28 @@ def without_format(query: str) -> str:
 def _accepted(value: bytes) -> Wanted:
     shown = value.decode("latin-1")
     types = [media_type(each) for each in shown.split(",") if each.strip()] or [media_type("*/*")]
-    types = sorted((each for each in types if each.quality > 0), key=lambda each: -each.quality)
-    return Wanted(
-        json=any(each.is_json or each.name in ANYTHING for each in types),
-        fhir=bool(types) and types[0].is_fhir,
-        shown=shown,
-    )
+    best = max(types, key=lambda each: each.quality)
+    return Wanted(format=_preferred(types), fhir=best.quality > 0 and best.is_fhir, shown=shown)
+
+
+def _preferred(types: list[MediaType]) -> Format | None:
+    """The format of the higher quality; of two that are equally welcome JSON, which costs less. RFC 9110 §12.5.1"""
+    qualities = {each: _quality_of(each, types) for each in Format}
+    best = max(Format, key=lambda each: qualities[each])
+    return best if qualities[best] > 0 else None
+
+
+def _quality_of(asked: Format, types: list[MediaType]) -> float:
+    """What names the format itself has precedence over `application/*`, and that over `*/*`."""
+    named = [each.quality for each in types if _format(each) == asked]
+    ranges = [[each.quality for each in types if each.name == name] for name in ("application/*", "*/*")]
+    return next((max(found) for found in (named, *ranges) if found), 0.0)
+
+
+def _format(found: MediaType) -> Format | None:
+    if found.is_json:
+        return Format.JSON
+    return Format.XML if found.is_xml else None
 
 
 def content(headers: Headers) -> MediaType | None:

@@ -12,9 +12,12 @@ from functools import lru_cache
 from fhir_server.fhir import json
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError, Issue, outcome
+from fhir_server.fhir.xml import writer
 from fhir_server.rest.asgi import RawHeaders, Send
+from fhir_server.rest.negotiation import Format, Wanted
 
 JSON_TYPE = (b"content-type", b"application/fhir+json; charset=utf-8")
+XML_TYPE = (b"content-type", b"application/fhir+xml; charset=utf-8")
 
 FIXED: RawHeaders = [
     (b"cache-control", b"private, no-cache"),
@@ -26,6 +29,8 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _GZIP_WBITS = 31
 LONG_BYTES = 262_144
+LONG_XML_BYTES = 131_072
+"""So much JSON takes a few milliseconds to become XML."""
 
 
 @dataclass(slots=True)
@@ -46,7 +51,7 @@ class Compression:
         return bool(self.level) and len(body) >= self.minimum and _takes_gzip(accept_encoding)
 
 
-def answer(response: EntryResponse, base: str, *, pretty: bool = False) -> Answer:
+def answer(response: EntryResponse, base: str) -> Answer:
     headers = [*FIXED, *validators(response), *raw(response.headers)]
     if response.location is not None:
         # R4 asks for Location on what was created; for what was updated it is the place of the content.
@@ -55,7 +60,23 @@ def answer(response: EntryResponse, base: str, *, pretty: bool = False) -> Answe
     if response.body is None:
         return Answer(response.status, headers)
     headers.append(JSON_TYPE)
-    return Answer(response.status, headers, json.pretty(response.body) if pretty else response.body)
+    return Answer(response.status, headers, response.body)
+
+
+async def shaped(reply: Answer, wanted: Wanted) -> Answer:
+    """The answer, made in JSON, in the format and form that the client asked for."""
+    if not reply.body or (wanted.format is not Format.XML and not wanted.pretty):
+        return reply
+    if wanted.format is not Format.XML:
+        return Answer(reply.status, reply.headers, json.pretty(reply.body))
+    headers = [XML_TYPE if each is JSON_TYPE else each for each in reply.headers]
+    if len(reply.body) < LONG_XML_BYTES:
+        return Answer(reply.status, headers, _as_xml(reply.body, wanted.pretty))
+    return Answer(reply.status, headers, await asyncio.to_thread(_as_xml, reply.body, wanted.pretty))
+
+
+def _as_xml(body: bytes, pretty: bool) -> bytes:
+    return writer.write(json.trusted(body), pretty=pretty)
 
 
 def validators(response: EntryResponse) -> RawHeaders:

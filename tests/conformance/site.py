@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from fhir_server.access.caller import Caller
 from fhir_server.auth.tokens import issue
+from fhir_server.fhir.xml import reader
 from tests.conformance.tables import Case, Table
 
 EVERYTHING = "system/*.cruds"
@@ -106,6 +107,8 @@ class Site:
 
 
 def _parsed(text: str) -> Any:
+    if text.startswith("<?xml"):
+        return reader.parse(text.encode())
     try:
         return json.loads(text) if text else None
     except json.JSONDecodeError:

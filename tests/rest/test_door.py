@@ -99,8 +99,9 @@ async def test_a_transaction_and_a_batch_are_posted_to_the_base(served: House) -
         ("application/json", 200),
         ("application/fhir+json; fhirVersion=4.0; charset=utf-8", 200),
         ("text/plain", 415),
-        ("application/fhir+xml", 415),
+        ("application/fhir+turtle", 415),
         ("application/json; fhirVersion=3.0", 415),
+        ("application/fhir+xml; fhirVersion=3.0", 415),
         ("application/x-www-form-urlencoded", 415),
         ("", 415),
     ],
@@ -114,7 +115,7 @@ async def test_what_comes_in_is_fhir_json(served: House, content_type: str, stat
         assert refusal(answer) == (415, "not-supported")
 
 
-@pytest.mark.parametrize("accept", ["text/html", "image/png", "application/fhir+xml"])
+@pytest.mark.parametrize("accept", ["text/html", "image/png", "application/fhir+turtle"])
 async def test_what_goes_out_is_fhir_json(served: House, accept: str) -> None:
     assert refusal(await served.ask("GET", "Patient", headers={"Accept": accept})) == (406, "not-supported")
     assert refusal(await served.ask("GET", "Patient?_format=exe")) == (406, "not-supported")
@@ -227,3 +228,23 @@ async def test_a_failure_of_ours_says_nothing_but_its_number(served: House, monk
     assert refusal(answer) == (500, "exception")
     assert "CANARY" not in answer.text
     assert "r-9" in answer.text
+
+
+async def test_long_xml_goes_in_and_comes_out(served: House) -> None:
+    given = "".join(f'<given value="{number}"/>' for number in range(3000))
+    raw = f'<Patient xmlns="http://hl7.org/fhir"><id value="long"/><name>{given}</name></Patient>'
+    xml = {"Content-Type": "application/fhir+xml", "Accept": "application/fhir+xml"}
+    answer = await served.ask("PUT", "Patient/long", content=raw, headers=xml)
+    assert answer.status_code == 201, answer.text
+    assert given in (await served.ask("GET", "Patient/long", headers=xml)).text
+
+
+async def test_xml_may_be_compressed_both_ways(served: House) -> None:
+    names = "".join(f'<name><family value="{number}"/></name>' for number in range(200))
+    raw = gzip.compress(f'<Patient xmlns="http://hl7.org/fhir"><id value="zip"/>{names}</Patient>'.encode())
+    headers = {"Content-Type": "application/fhir+xml", "Content-Encoding": "gzip", "Accept": "application/fhir+xml"}
+    answer = await served.ask("PUT", "Patient/zip", content=raw, headers=headers)
+    assert answer.status_code == 201, answer.text
+    found = await served.ask("GET", "Patient/zip", headers={"Accept": "text/xml", "Accept-Encoding": "gzip"})
+    assert found.headers["content-encoding"] == "gzip"
+    assert names in found.text

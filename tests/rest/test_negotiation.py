@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fhir_server.fhir.outcome import FhirError
-from fhir_server.rest.negotiation import content, media_type, wanted, without_format
+from fhir_server.rest.negotiation import Format, content, media_type, wanted, without_format
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,10 @@ def test_json_is_answered_where_the_client_takes_it(accept: str) -> None:
     [
         "text/html",
         "image/png",
-        "application/fhir+xml",
+        "application/fhir+turtle",
         "application/fhir+json; fhirVersion=3.0",
+        "application/fhir+xml; fhirVersion=3.0",
+        "application/fhir+xml;q=0",
         "application/json;q=0",
         "nonsense",
     ],
@@ -51,7 +53,11 @@ def test_what_cannot_be_answered_is_406(accept: str) -> None:
         ("_format=application/fhir%2Bjson", None),
         ("_format=application/fhir+json", None),
         ("_format=application/json", None),
-        ("_format=xml", 406),
+        ("_format=xml", None),
+        ("_format=text/xml", None),
+        ("_format=application/xml", None),
+        ("_format=application/fhir+xml", None),
+        ("_format=ttl", 406),
         ("_format=exe", 406),
         ("_format=", 406),
     ],
@@ -64,6 +70,30 @@ def test_the_format_parameter_overrides_accept(query: str, status: int | None) -
     with pytest.raises(FhirError) as refused:
         asked.check()
     assert refused.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("accept", "query", "expected"),
+    [
+        ("application/fhir+xml", "", Format.XML),
+        ("application/xml", "", Format.XML),
+        ("text/xml", "", Format.XML),
+        ("application/fhir+xml; fhirVersion=4.0", "", Format.XML),
+        ("application/fhir+xml; fhirVersion=3.0, application/fhir+json", "", Format.JSON),
+        ("application/fhir+xml, application/fhir+json", "", Format.JSON),
+        ("application/fhir+xml, application/fhir+json;q=0.9", "", Format.XML),
+        ("application/fhir+xml, */*;q=0.1", "", Format.XML),
+        ("application/fhir+json;q=0.1, */*", "", Format.XML),
+        ("application/fhir+json;q=0, */*", "", Format.XML),
+        ("application/fhir+xml;q=0.5, application/*;q=0.6", "", Format.JSON),
+        ("*/*", "", Format.JSON),
+        ("application/fhir+json", "_format=xml", Format.XML),
+        ("application/fhir+xml", "_format=json", Format.JSON),
+        ("text/html", "", None),
+    ],
+)
+def test_the_better_of_two_formats(accept: str, query: str, expected: Format | None) -> None:
+    assert wanted({b"accept": accept.encode()}, query).format is expected
 
 
 def test_pretty_is_asked_for_in_the_query() -> None:

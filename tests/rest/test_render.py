@@ -11,7 +11,19 @@ import pytest
 
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import error
-from fhir_server.rest.render import LONG_BYTES, Answer, Compression, answer, failure, refusal, send
+from fhir_server.fhir.xml import reader
+from fhir_server.rest.negotiation import Format, Wanted
+from fhir_server.rest.render import (
+    LONG_BYTES,
+    LONG_XML_BYTES,
+    Answer,
+    Compression,
+    answer,
+    failure,
+    refusal,
+    send,
+    shaped,
+)
 
 BASE = "http://127.0.0.1:8080/fhir/acme"
 MOMENT = datetime(2024, 2, 5, 7, 8, 9, 123000, tzinfo=UTC)
@@ -43,8 +55,22 @@ def test_the_place_of_what_was_written_is_absolute(status: int, name: bytes) -> 
     assert b"content-type" not in headers
 
 
-def test_pretty_keeps_decimals() -> None:
-    assert b"1.00" in answer(EntryResponse(200, b'{"value":1.00}'), BASE, pretty=True).body
+async def test_pretty_keeps_decimals() -> None:
+    reply = await shaped(answer(EntryResponse(200, b'{"value":1.00}'), BASE), Wanted(pretty=True))
+    assert reply.body == b'{\n  "value": 1.00\n}'
+
+
+async def test_an_answer_becomes_xml() -> None:
+    for body in (b'{"resourceType":"Basic","id":"a"}', b'{"resourceType":"Basic","id":"%s"}' % (b"a" * LONG_XML_BYTES)):
+        reply = await shaped(answer(EntryResponse(200, body), BASE), Wanted(format=Format.XML))
+        assert reader.parse(reply.body) == json.loads(body)
+        assert dict(reply.headers)[b"content-type"] == b"application/fhir+xml; charset=utf-8"
+
+
+async def test_what_has_no_body_and_what_is_wanted_as_it_is_stays() -> None:
+    for response, wanted in ((EntryResponse(204), Wanted(format=Format.XML)), (EntryResponse(200, b"{}"), Wanted())):
+        reply = answer(response, BASE)
+        assert await shaped(reply, wanted) is reply
 
 
 def test_a_refusal_is_an_outcome_with_its_headers() -> None:
