@@ -22,6 +22,9 @@ MAX_DIGITS = 34
 MAX_EXPONENT = 308
 """The range of a double, so that every system we talk to can read the number."""
 
+MAX_DEPTH = 64
+"""Levels of nesting, of objects and arrays together."""
+
 BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")
 ESCAPED_CONTROL = re.compile(rb"\\(?:[bf]|u00[01])")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -61,8 +64,23 @@ def pretty(raw: bytes) -> bytes:
     return msgspec.json.format(raw, indent=2)
 
 
-def parse(raw: bytes, *, max_depth: int = 64) -> Resource:
+def parse(raw: bytes, *, max_depth: int = MAX_DEPTH) -> Resource:
     """What a client sent, as a resource; FhirError where it is not one well-formed and unambiguous JSON object."""
+    value = _parsed(raw, max_depth)
+    if not isinstance(value, dict):
+        raise error("structure", f"The body must be a JSON object, not {_kind(value)}.")
+    return value
+
+
+def parse_array(raw: bytes, *, max_depth: int = MAX_DEPTH) -> list[Any]:
+    """As `parse`, for what is an array: a JSON Patch."""
+    value = _parsed(raw, max_depth)
+    if not isinstance(value, list):
+        raise error("structure", f"The body must be a JSON array, not {_kind(value)}.")
+    return value
+
+
+def _parsed(raw: bytes, max_depth: int) -> Any:
     try:
         value = _client.decode(raw)
         encoded = encode(value)
@@ -70,10 +88,8 @@ def parse(raw: bytes, *, max_depth: int = 64) -> Resource:
             _refuse_repeated_names(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
         raise _diagnosis(raw, problem, max_depth) from None
-    _refuse_depth(encoded, max_depth)
+    refuse_depth(encoded, max_depth)
     _refuse_controls(raw, value)
-    if not isinstance(value, dict):
-        raise error("structure", f"The body must be a JSON object, not {_kind(value)}.")
     return value
 
 
@@ -82,7 +98,7 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _refuse_depth(encoded: bytes, max_depth: int) -> None:
+def refuse_depth(encoded: bytes, max_depth: int = MAX_DEPTH) -> None:
     """Depth shows as indentation: strings hold no line ends, so nothing else looks like it."""
     if b"\n" + b" " * (max_depth + 1) in msgspec.json.format(encoded, indent=1):
         raise _too_deep(max_depth)
