@@ -38,8 +38,7 @@ def read(raw: bytes) -> Patch:
 
     def patched(resource: Resource) -> Resource:
         copied = Copied()
-        done: Resource = patch.applied([partial(_done, step, copied) for step in steps], resource)
-        return done
+        return patch.applied([partial(_done, step, copied) for step in steps], resource)
 
     return patched
 

@@ -56,7 +56,8 @@ def applied(operations: Sequence[Operation], resource: Resource, expression: str
             resource = operation(resource)
         _refuse_fixed(fixed, resource, index, where)
     refuse_depth(resource)
-    return pruned(resource)
+    done: Resource = pruned(resource)
+    return done
 
 
 def refuse_depth(value: Any) -> None:
