@@ -12,7 +12,7 @@ from fhir_server.fhir import bundle
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError, error
 from fhir_server.fhir.resource import Resource
-from fhir_server.interactions import answers, bundled, conditions, identities, integrity, update
+from fhir_server.interactions import answers, bundled, conditions, identities, integrity, patch, update
 from fhir_server.interactions.context import Context
 from fhir_server.interactions.identities import Identity
 from fhir_server.interactions.links import Links, Target
@@ -48,7 +48,11 @@ class Attempt:
 
     def _changed(self) -> list[Key]:
         """What is deleted and updated by its id; a caller that may only delete has it read one by one."""
-        by_id = [step for step in self._steps if step.processed_as in ("DELETE", "PUT") and "resource_id" in step.path]
+        by_id = [
+            step
+            for step in self._steps
+            if step.processed_as in ("DELETE", "PUT", "PATCH") and "resource_id" in step.path
+        ]
         types = {step.resource_type for step in by_id}
         updatable = {each for each in types if integrity.permitted(self._ctx, each, Right.UPDATE)}
         return [(each.resource_type, each.path["resource_id"]) for each in by_id if each.resource_type in updatable]
@@ -77,17 +81,28 @@ class Attempt:
         step = identity.step
         links = Links(self._ctx.base, self._known, step.request.full_url, bundled=True)
         with located(step):
-            resource = integrity.linked(_resource(step), links)
+            before, brought = await self._brought(identity)
+            resource = integrity.linked(brought, links)
             if not links.conditional:
                 self._answers[step.place] = await self._store(identity, resource)
-        for key, text in links.local.items():
-            self._pointed_to.setdefault(key, (step, text))
+        for key in links.local.keys() - integrity.local(self._ctx, before):
+            self._pointed_to.setdefault(key, (step, links.local[key]))
         return links
+
+    async def _brought(self, identity: Identity) -> tuple[Resource | None, Resource]:
+        """What is to be stored; before it, of a patch, what is stored now."""
+        step, target = identity.step, identity.target
+        if step.processed_as != "PATCH":
+            return None, _resource(step)
+        changes = patch.received(step.request)
+        return await patch.result(self._ctx, step.request, changes, (target.resource_type, target.resource_id))
 
     async def _store(self, identity: Identity, resource: Resource) -> EntryResponse:
         request, resource_id = identity.step.request, identity.target.resource_id
         if identity.target.created:
             return answers.written(request, 201, await self._ctx.repo.create(resource, resource_id=resource_id))
+        if request.method == "PATCH":
+            return await patch.stored(self._ctx, request, resource)
         return await update.stored(self._ctx, request, {**resource, "id": resource_id})
 
     async def _resolve(self, text: str, step: Step) -> bool:

@@ -15,7 +15,7 @@ Run = Callable[..., Awaitable[EntryResponse]]
 APPEND_ONLY: Final = frozenset({"AuditEvent"})
 """Types whose instances are a record: they are created and read, never changed. https://hl7.org/fhir/R4/auditevent.html"""
 
-_CHANGES: Final = frozenset({"update", "delete"})
+_CHANGES: Final = frozenset({"update", "patch", "delete"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,10 @@ class Context:
     resolve: Callable[[EntryRequest], tuple[Interaction, dict[str, str]]]
     perform: Callable[[Context, EntryRequest], Awaitable[EntryResponse]]
     limits: Limits = field(default_factory=Limits)
+
+    def setting(self, name: str) -> str:
+        """How the tenant wants it."""
+        return self.repo.tenant.setting(name)
 
     def inside(self, transaction: Repository) -> Context:
         """The same request, its reads and writes in a transaction."""

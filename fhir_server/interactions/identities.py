@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fhir_server.fhir.outcome import error
 from fhir_server.fhir.version import Version
-from fhir_server.interactions import conditions, update
+from fhir_server.interactions import conditions, patch, update
 from fhir_server.interactions.context import Context
 from fhir_server.interactions.links import Target
 from fhir_server.interactions.steps import Step, located
@@ -35,7 +35,7 @@ async def of_steps(ctx: Context, steps: Sequence[Step]) -> list[Identity]:
     """Creates before updates, as they are processed; new ids are given, criteria are looked up."""
     creates: dict[str, Identity] = {}
     found = [await _created(ctx, step, creates) for step in steps if step.processed_as == "POST"]
-    return found + [await _updated(ctx, step) for step in steps if step.processed_as == "PUT"]
+    return found + [await _updated(ctx, step) for step in steps if step.processed_as in ("PUT", "PATCH")]
 
 
 async def _created(ctx: Context, step: Step, creates: dict[str, Identity]) -> Identity:
@@ -56,7 +56,8 @@ async def _updated(ctx: Context, step: Step) -> Identity:
     resource_id = step.path.get("resource_id")
     if resource_id is None:
         with located(step):
-            resource_id = await update.identity(ctx, step.request, step.resource_type)
+            of_criteria = patch.identity if step.processed_as == "PATCH" else update.identity
+            resource_id = await of_criteria(ctx, step.request, step.resource_type)
     return _new(ctx, step) if resource_id is None else Identity(step, Target(step.resource_type, resource_id))
 
 

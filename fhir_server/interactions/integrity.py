@@ -20,17 +20,29 @@ Key = tuple[str, str]
 
 
 def enforced(ctx: Context) -> bool:
-    return bool(ctx.repo.tenant.settings.get("references", "enforced") == "enforced")
+    return ctx.setting("references") == "enforced"
 
 
-async def kept(ctx: Context, resource: Resource) -> Resource:
-    """The resource as it is stored, its references to this server relative; 422 where one leads nowhere."""
+async def kept(ctx: Context, resource: Resource, *, before: Resource | None = None) -> Resource:
+    """The resource as it is stored, its references to this server relative; 422 where one leads nowhere.
+
+    A patch answers for the references that it brings, not for those that were there before.
+    """
     links = Links(ctx.base, {}, strict=enforced(ctx))
     stored = linked(resource, links)
     if links.strict:
-        for absent in await missing(ctx, links.local):
+        for absent in await missing(ctx, links.local.keys() - local(ctx, before)):
             raise nowhere(resource, links.local[absent])
     return stored
+
+
+def local(ctx: Context, resource: Resource | None) -> frozenset[Key]:
+    """What on this server a stored resource refers to."""
+    if resource is None:
+        return frozenset()
+    links = Links(ctx.base, {})
+    rewritten(resource, links)
+    return frozenset(links.local)
 
 
 def linked(resource: Resource, links: Links) -> Resource:

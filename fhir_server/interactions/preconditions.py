@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from fhir_server.fhir.entry import EntryRequest
-from fhir_server.fhir.outcome import bad_value, not_supported
+from fhir_server.fhir.outcome import bad_value, not_supported, precondition_failed
 from fhir_server.fhir.version import Version
+from fhir_server.interactions.context import Context
 
 _TAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,17})"\Z')
 _TAGS = re.compile(r'(?:W/)?"([^"]*)"')
@@ -20,6 +21,21 @@ def expected_version(entry: EntryRequest) -> int | None:
     if tag is None:
         raise bad_value(f'If-Match is {entry.if_match!r}; the entity tag of a version looks like W/"3".')
     return int(tag[1])
+
+
+def require(ctx: Context, entry: EntryRequest, version: Version) -> None:
+    """412 where the entry is about another version than this one, or names none though the tenant wants it to."""
+    expected = expected_version(entry)
+    here = f"{version.resource_type}/{version.resource_id}"
+    if expected is None and versioned_update(ctx):
+        raise precondition_failed(f"If-Match is needed: the current version of {here} must be named to change it.")
+    if expected not in (None, version.version_id):
+        raise precondition_failed(f"The current version of {here} is not '{expected}'.")
+
+
+def versioned_update(ctx: Context) -> bool:
+    """Whether the tenant takes changes only of a version that is named. https://hl7.org/fhir/R4/http.html#concurrency"""
+    return ctx.setting("versioning") == "versioned-update"
 
 
 def only_create(entry: EntryRequest) -> bool:

@@ -12,11 +12,11 @@ from fhir_server.fhir import bundle
 from fhir_server.fhir.bundle import Entry
 from fhir_server.fhir.entry import EntryRequest
 from fhir_server.fhir.outcome import FhirError, Issue
-from fhir_server.interactions import bundled, received
+from fhir_server.interactions import bundled, patch, received
 from fhir_server.interactions.context import Context, Interaction
 from fhir_server.interactions.pace import paced
 
-_WRITES = frozenset({"create", "update", "delete"})
+_WRITES = frozenset({"create", "update", "patch", "delete"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Step:
     @property
     def conditional(self) -> bool:
         """Whether criteria decide which resource is written."""
-        by_criteria = self.interaction.code in ("update", "delete") and "resource_id" not in self.path
+        by_criteria = self.interaction.code in ("update", "patch", "delete") and "resource_id" not in self.path
         return by_criteria or self.request.if_none_exist is not None
 
 
@@ -98,6 +98,8 @@ async def _check_resources(ctx: Context, found: Sequence[Step]) -> None:
 
 
 def _check_resource(step: Step) -> None:
+    if step.processed_as == "PATCH":
+        patch.received(step.request)
     if step.processed_as not in ("POST", "PUT"):
         return
     if "resource_id" in step.path:

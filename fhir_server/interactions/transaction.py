@@ -1,4 +1,4 @@
-"""transaction: all entries or none, in the order DELETE, POST, PUT, GET.  https://hl7.org/fhir/R4/http.html#trules"""
+"""transaction: all entries or none, in the order DELETE, POST, PUT and PATCH, GET.  https://hl7.org/fhir/R4/http.html#trules"""
 
 from __future__ import annotations
 

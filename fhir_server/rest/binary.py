@@ -41,6 +41,11 @@ def received(raw: bytes, headers: Headers, resource_id: str | None) -> Resource:
     return resource
 
 
+def of(raw: bytes, content_type: str) -> Resource:
+    """A Binary that is only on its way: content that an entry brings in the form of a resource."""
+    return {"resourceType": TYPE, "contentType": content_type, "data": base64.b64encode(raw).decode("ascii")}
+
+
 def content(response: EntryResponse) -> tuple[RawHeaders, bytes]:
     """Headers and body of the content that a read found."""
     resource: Resource = json.trusted(response.body or b"{}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from fhir_server.fhir import json
+from fhir_server.fhir import json, json_patch
 from fhir_server.fhir.entry import EntryRequest
 from fhir_server.fhir.outcome import bad_value
 from fhir_server.fhir.resource import Resource
@@ -27,7 +27,7 @@ from fhir_server.rest.negotiation import (
     without_format,
 )
 
-WITH_BODY = frozenset({"POST", "PUT"})
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 SEARCH = "_search"
 LONG_XML_BYTES = 65_536
 """So much XML takes about ten milliseconds."""
@@ -55,6 +55,8 @@ async def filled(
     if entry.path.rpartition("/")[2] == SEARCH:
         _expect(FORM, headers)
         return _searching(entry, await body.read(receive, headers, limits))
+    if entry.method == "PATCH":
+        return await _patching(entry, headers, receive, limits)
     if path.get("resource_type") == binary.TYPE and _is_raw(headers):
         raw = await body.read(receive, headers, limits)
         return replace(entry, resource=binary.received(raw, headers, path.get("resource_id")))
@@ -67,6 +69,20 @@ async def _parsed(raw: bytes, found: MediaType | None) -> Resource:
     if found is None or not found.is_xml:
         return json.parse(raw)
     return reader.parse(raw) if len(raw) < LONG_XML_BYTES else await asyncio.to_thread(reader.parse, raw)
+
+
+async def _patching(entry: EntryRequest, headers: Headers, receive: Receive, limits: BodyLimits) -> EntryRequest:
+    """A JSON Patch in a Binary, the form that it has in a Bundle. https://hl7.org/fhir/R4/http.html#patch"""
+    found = content(headers)
+    if found is not None and found.name == json_patch.MEDIA_TYPE:
+        raw = await body.read(receive, headers, limits)
+        return replace(entry, resource=binary.of(raw, json_patch.MEDIA_TYPE))
+    if found is None or not found.is_json:
+        raise unsupported_content(found, " or ".join(PATCHES), headers=[("Accept-Patch", ", ".join(PATCHES))])
+    return replace(entry, resource=json.parse(await body.read(receive, headers, limits)))
+
+
+PATCHES = (json_patch.MEDIA_TYPE, FHIR_JSON)
 
 
 def _is_raw(headers: Headers) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -142,6 +143,8 @@ def content(headers: Headers) -> MediaType | None:
     return media_type(value.decode("latin-1")) if value else None
 
 
-def unsupported_content(found: MediaType | None, expected: str) -> FhirError:
+def unsupported_content(
+    found: MediaType | None, expected: str, *, headers: Iterable[tuple[str, str]] = ()
+) -> FhirError:
     seen = "no Content-Type" if found is None else f"Content-Type '{found.name}' for FHIR {found.fhir_version}"
-    return not_supported(f"The request has {seen}; this takes {expected}.", status=415)
+    return not_supported(f"The request has {seen}; this takes {expected}.", status=415, headers=headers)

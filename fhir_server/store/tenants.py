@@ -29,6 +29,14 @@ REMEMBERED = 1.0
 UNKNOWN = datetime.min.replace(tzinfo=UTC)
 
 
+SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "references": ("enforced", "free"),
+    "versioning": ("versioned", "versioned-update"),
+    "conditional_delete": ("single", "multiple"),
+}
+"""What can be set for a tenant; the first of the values holds where nothing is set."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """`database` is its own, if it has one; `native` says whether resources are kept as BSON besides their JSON."""
@@ -44,6 +52,9 @@ class Tenant:
     @property
     def active(self) -> bool:
         return self.status == "active"
+
+    def setting(self, name: str) -> str:
+        return str(self.settings.get(name, SETTINGS[name][0]))
 
 
 Prepare = Callable[[Tenant], Awaitable[None]]

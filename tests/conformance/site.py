@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tests.conformance.tables import Case, Table
 
 EVERYTHING = "system/*.cruds"
 JSON = "application/fhir+json"
+JSON_PATCH = "application/json-patch+json"
 URL = "http://fhir.example.org"
 _IN_A_BUNDLE = {
     "If-Match": "ifMatch",
@@ -80,7 +82,9 @@ class Site:
         content: str | bytes | None = row.get("raw", row.get("form"))
         if "body" in row:
             content = json.dumps(row["body"])
-        if content is not None:
+        if "patch" in row:
+            content, headers["Content-Type"] = json.dumps(row["patch"]), JSON_PATCH
+        elif content is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded" if "form" in row else JSON
         headers |= row.get("headers", {})
         target = url if url.startswith(("http:", "/")) else f"/fhir/{tenant}" + (f"/{url}" if url else "")
@@ -94,6 +98,8 @@ class Site:
         entry = {"request": {"method": method, "url": url, **request}}
         if "body" in row:
             entry["resource"] = row["body"]
+        if "patch" in row:
+            entry["resource"] = in_a_binary(row["patch"])
         headers.setdefault("Prefer", "return=representation")
         bundle = {"resourceType": "Bundle", "type": "batch", "entry": [entry]}
         outer = await self.by_http(tenant, token, {"request": "POST ", "body": bundle, "headers": headers})
@@ -104,6 +110,12 @@ class Site:
         seen = {header: said[name] for header, name in names.items() if name in said}
         body = answered.get("resource", said.get("outcome"))
         return Answer(int(said["status"][:3]), seen, body, json.dumps(answered))
+
+
+def in_a_binary(patch: Any) -> dict[str, Any]:
+    """How a JSON Patch comes in a Bundle. https://hl7.org/fhir/R4/http.html#patch"""
+    data = base64.b64encode(json.dumps(patch).encode()).decode()
+    return {"resourceType": "Binary", "contentType": JSON_PATCH, "data": data}
 
 
 def _parsed(text: str) -> Any:

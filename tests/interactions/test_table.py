@@ -26,6 +26,8 @@ FOUND = [
     ("GET", "_history", "history-system", {}),
     ("PUT", "Patient/p1", "update", {"resource_type": "Patient", "resource_id": "p1"}),
     ("PUT", "Patient?identifier=1", "update", {"resource_type": "Patient"}),
+    ("PATCH", "Patient/p1", "patch", {"resource_type": "Patient", "resource_id": "p1"}),
+    ("PATCH", "Patient?identifier=1", "patch", {"resource_type": "Patient"}),
     ("DELETE", "Patient/p1", "delete", {"resource_type": "Patient", "resource_id": "p1"}),
     ("DELETE", "Patient?identifier=1", "delete", {"resource_type": "Patient"}),
     ("POST", "Patient", "create", {"resource_type": "Patient"}),
@@ -37,8 +39,9 @@ FOUND = [
 ]
 
 REFUSED = [
-    ("POST", "Patient/p1", 405, "DELETE, GET, HEAD, PUT"),
-    ("PATCH", "Patient/p1", 405, "DELETE, GET, HEAD, PUT"),
+    ("POST", "Patient/p1", 405, "DELETE, GET, HEAD, PATCH, PUT"),
+    ("PATCH", "Patient/p1/_history/1", 405, "GET, HEAD"),
+    ("PATCH", "AuditEvent/a", 405, "GET, HEAD"),
     ("PUT", "AuditEvent/a", 405, "GET, HEAD"),
     ("DELETE", "AuditEvent?x=1", 405, "GET, HEAD, POST"),
     ("PUT", "", 405, "GET, HEAD, POST"),

@@ -125,9 +125,9 @@ async def test_what_goes_out_is_fhir_json(served: House, accept: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("POST", "Patient/p1", "DELETE, GET, HEAD, PUT"),
-        ("TRACE", "Patient/p1", "DELETE, GET, HEAD, PUT"),
-        ("PROPFIND", "Patient", "DELETE, GET, HEAD, POST, PUT"),
+        ("POST", "Patient/p1", "DELETE, GET, HEAD, PATCH, PUT"),
+        ("TRACE", "Patient/p1", "DELETE, GET, HEAD, PATCH, PUT"),
+        ("PROPFIND", "Patient", "DELETE, GET, HEAD, PATCH, POST, PUT"),
         ("DELETE", "metadata", "GET, HEAD"),
         ("PUT", "", "GET, HEAD, POST"),
     ],
