@@ -9,7 +9,7 @@ from rich.table import Table
 
 from fhir_server.cli.common import DataDir, Json, MongoUrl, console, fail, run, settings, show, store, tenant_of
 from fhir_server.settings import Settings
-from fhir_server.store.tenants import Tenant
+from fhir_server.store.tenants import SETTINGS, Tenant
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, suspend, resume and erase tenants.")
 
@@ -82,6 +82,32 @@ def resume(name: Name, mongo_url: MongoUrl = None, data_dir: DataDir = None, as_
     _set_status(name, "active", settings(mongo_url=mongo_url, data_dir=data_dir), as_json)
 
 
+@app.command("set")
+def set_(
+    name: Name,
+    values: Annotated[list[str], typer.Argument(help="What to set, each as NAME=VALUE.")],
+    mongo_url: MongoUrl = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Set how a tenant works; every process knows within a second.
+
+    [bold]Example[/]
+
+      fhir-server tenant set riverside conditional_delete=multiple versioning=versioned-update
+    """
+    chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
+    wanted = {setting: value for setting, _, value in (each.partition("=") for each in values)}
+
+    async def work() -> Tenant:
+        async with store(chosen) as found:
+            return await found.tenants.configure(name, wanted)
+
+    tenant = run(work())
+    said = ", ".join(f"{setting}={tenant.setting(setting)}" for setting in wanted)
+    show(_described(tenant), as_json, lambda: f"Tenant [bold]{tenant.name}[/] has {said}")
+
+
 @app.command()
 def erase(
     name: Name,
@@ -124,6 +150,7 @@ def _described(tenant: Tenant) -> dict[str, Any]:
         "status": tenant.status,
         "database": tenant.database,
         "native": tenant.native,
+        "settings": {setting: tenant.setting(setting) for setting in SETTINGS},
         "created": tenant.created,
     }
 

@@ -12,7 +12,7 @@ from fhir_server.fhir import bundle
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError, error
 from fhir_server.fhir.resource import Resource
-from fhir_server.interactions import answers, bundled, conditions, identities, integrity, patch, update
+from fhir_server.interactions import answers, bundled, conditions, delete, identities, integrity, patch, update
 from fhir_server.interactions.context import Context
 from fhir_server.interactions.identities import Identity
 from fhir_server.interactions.links import Links, Target
@@ -36,14 +36,14 @@ class Attempt:
     async def run(self) -> list[EntryResponse]:
         """Of every entry, in the order of the request."""
         await self._ctx.repo.prefetch(self._changed())
-        deleted = await self._perform("DELETE")
+        deleted = await self._delete()
         found = await identities.of_steps(self._ctx, self._steps)
         identities.refuse_overlap(deleted, found)
         self._known = identities.by_full_url(found)
         await self._write([each for each in found if each.written])
         self._answer_unwritten(found)
         await self._check_references(found)
-        await self._perform("GET")
+        await self._read()
         return [self._answers[place] for place in range(len(self._steps))]
 
     def _changed(self) -> list[Key]:
@@ -57,14 +57,30 @@ class Attempt:
         updatable = {each for each in types if integrity.permitted(self._ctx, each, Right.UPDATE)}
         return [(each.resource_type, each.path["resource_id"]) for each in by_id if each.resource_type in updatable]
 
-    async def _perform(self, method: str) -> list[tuple[Step, str | None]]:
-        """The entries of one method, each with the id of the resource that it was about."""
-        done = [step for step in self._steps if step.processed_as == method]
-        for step in done:
+    def _of(self, method: str) -> list[Step]:
+        return [step for step in self._steps if step.processed_as == method]
+
+    async def _delete(self) -> list[tuple[Step, str]]:
+        """Each deletion with the id of what it was about; by criteria there may be several."""
+        done: list[tuple[Step, str]] = []
+        for step in self._of("DELETE"):
+            with located(step):
+                ids = await self._deleted_by(step)
+                answer = await delete.each(self._ctx, step.request, step.resource_type, ids)
+            self._answers[step.place] = answer
+            done += [(step, resource_id) for resource_id in ids]
+        return done
+
+    async def _deleted_by(self, step: Step) -> list[str]:
+        if "resource_id" in step.path:
+            return [step.path["resource_id"]]
+        return await delete.identified(self._ctx, step.request, step.resource_type)
+
+    async def _read(self) -> None:
+        for step in self._of("GET"):
             with located(step):
                 answer = await self._ctx.perform(self._ctx, step.request)
             self._answers[step.place] = bundled.without_body_for_head(step.request, answer)
-        return [(step, self._answers[step.place].resource_id) for step in done]
 
     async def _write(self, waiting: list[Identity]) -> None:
         """Resources without conditional references first, since those may be meant by the others' criteria."""

@@ -45,7 +45,10 @@ async def run(ctx: Context, entry: EntryRequest) -> EntryResponse:
         raise bad_value(f"mode is '{mode}'; it can be {' or '.join(_MODES)}.")
     head = json.encode(_head(ctx.base, ctx.repo.tenant.title or ctx.repo.tenant.name))
     return EntryResponse(
-        200, b'%s,"rest":[%s]}' % (head[:-1], _rest(ctx.interactions)), resource_type="CapabilityStatement"
+        200,
+        b'%s,"rest":[%s]}'
+        % (head[:-1], _rest(ctx.interactions, ctx.setting("versioning"), ctx.setting("conditional_delete"))),
+        resource_type="CapabilityStatement",
     )
 
 
@@ -68,14 +71,19 @@ def _release() -> str:
     return version("fhir-server")
 
 
-@lru_cache(maxsize=1)
-def _rest(interactions: tuple[Interaction, ...]) -> bytes:
-    """The same for every tenant, and long: built once."""
+@lru_cache(maxsize=4)
+def _rest(interactions: tuple[Interaction, ...], versioning: str, conditional_delete: str) -> bytes:
+    """The same for every tenant of the same settings, and long: built once."""
+    resources = [_resource(each, interactions) for each in sorted(definitions.resource_types())]
+    for each in resources:
+        each["versioning"] = versioning
+        if "delete" in [row["code"] for row in each["interaction"]]:
+            each["conditionalDelete"] = conditional_delete
     return json.encode(
         {
             "mode": "server",
             "security": _SECURITY,
-            "resource": [_resource(each, interactions) for each in sorted(definitions.resource_types())],
+            "resource": resources,
             "interaction": [{"code": code} for code in _codes(row for row in interactions if row.on_system)],
             "searchParam": [each for each in _parameters("Basic") if each["name"].startswith("_")],
             "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{each.lower()}" for each in compartment.NAMES],

@@ -13,6 +13,9 @@ async def run(ctx: Context, entry: EntryRequest, resource_type: str) -> EntryRes
     if entry.if_none_exist is None:
         return answers.written(entry, 201, await ctx.repo.create(resource))
     criteria = conditions.of_text(entry.if_none_exist, resource_type)
+    existing = await conditions.match(ctx, resource_type, criteria)
+    if existing is not None:  # What is there already needs no transaction.
+        return answers.written(entry, 200, existing)
 
     async def unless_it_exists(repo: Repository) -> EntryResponse:
         existing = await conditions.claimed_match(ctx.inside(repo), resource_type, criteria)

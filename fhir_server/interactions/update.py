@@ -15,7 +15,7 @@ async def run(ctx: Context, entry: EntryRequest, resource_type: str, resource_id
     resource = received.with_id(entry, resource_type, resource_id)
     validate.check(resource)
     resource = await integrity.kept(ctx, resource)
-    if not preconditions.only_create(entry):
+    if not preconditions.only_create(entry) and not _unversioned(ctx, entry):
         return await stored(ctx, entry, resource)
     return await ctx.repo.transaction(lambda repo: stored(ctx.inside(repo), entry, resource))
 
@@ -24,8 +24,21 @@ async def stored(ctx: Context, entry: EntryRequest, resource: Resource) -> Entry
     """The resource as its next version, or its first, under the preconditions of the entry."""
     if preconditions.only_create(entry):
         await _must_be_absent(ctx, resource)
+    if _unversioned(ctx, entry):
+        await _must_be_new(ctx, entry, resource)
     version, created = await ctx.repo.update(resource, expected=preconditions.expected_version(entry))
     return answers.written(entry, 201 if created else 200, version)
+
+
+def _unversioned(ctx: Context, entry: EntryRequest) -> bool:
+    return entry.if_match is None and preconditions.versioned_update(ctx)
+
+
+async def _must_be_new(ctx: Context, entry: EntryRequest, resource: Resource) -> None:
+    """What is there can only be changed by who names its version."""
+    existing = await conditions.present(ctx.repo, resource["resourceType"], resource["id"])
+    if existing is not None:
+        preconditions.require(ctx, entry, existing)
 
 
 async def _must_be_absent(ctx: Context, resource: Resource) -> None:

@@ -113,6 +113,12 @@ class Tenants:
     async def resume(self, name: str) -> Tenant:
         return await self._set(name, "active")
 
+    async def configure(self, name: str, settings: Mapping[str, str]) -> Tenant:
+        """Sets some of `SETTINGS`; the others stay as they are."""
+        for setting, value in settings.items():
+            _check_setting(setting, value)
+        return await self._change(name, {f"settings.{setting}": value for setting, value in settings.items()})
+
     async def erase(self, name: str) -> None:
         """Removes everything of the tenant, for good; one that was interrupted is taken up again by calling it again.
 
@@ -126,8 +132,11 @@ class Tenants:
         self._remembered.pop(name, None)
 
     async def _set(self, name: str, status: str) -> Tenant:
+        return await self._change(name, {"status": status})
+
+    async def _change(self, name: str, change: Document) -> Tenant:
         with mongo_writes:
-            result = await self._collection.update_one({"_id": name}, {"$set": {"status": status}})
+            result = await self._collection.update_one({"_id": name}, {"$set": change})
             document = await self._collection.find_one({"_id": name}) if result.matched_count else None
         if document is None:
             raise error("not-found", f"There is no tenant '{name}'.")
@@ -154,6 +163,13 @@ def _check_names(name: str, database: str | None) -> None:
         raise bad_value(
             f"'{database}' is no name for a database: up to 63 letters, digits, '_' and '-', a letter first."
         )
+
+
+def _check_setting(name: str, value: str) -> None:
+    if name not in SETTINGS:
+        raise bad_value(f"'{name}' is no setting of a tenant; {', '.join(SETTINGS)} are.")
+    if value not in SETTINGS[name]:
+        raise bad_value(f"'{name}' cannot be '{value}'; it can be {' or '.join(SETTINGS[name])}.")
 
 
 def _document(tenant: Tenant) -> Document:

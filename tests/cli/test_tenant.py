@@ -48,3 +48,18 @@ def test_nothing_is_erased_by_mistake(command: Command, answer: Answer) -> None:
     assert command("tenant", "erase", "precious", "--json").exit_code == 1
     assert answer("tenant", "show", "precious")["status"] == "active"
     assert command("tenant", "erase", "precious", input="precious\n").exit_code == 0
+
+
+def test_how_a_tenant_works_can_be_set(command: Command, answer: Answer) -> None:
+    answer("tenant", "create", "strict")
+    assert answer("tenant", "show", "strict")["settings"]["versioning"] == "versioned"
+    assert answer("tenant", "set", "strict", "versioning=versioned-update")["settings"] == {
+        "references": "enforced",
+        "versioning": "versioned-update",
+        "conditional_delete": "single",
+    }
+    assert "conditional_delete=multiple" in command("tenant", "set", "strict", "conditional_delete=multiple").stdout
+    for wrong, reason in (("colour=red", "is no setting"), ("versioning=x", "it can be"), ("versioning", "it can be")):
+        result = command("tenant", "set", "strict", wrong)
+        assert result.exit_code == 1
+        assert reason in " ".join(result.stderr.split())

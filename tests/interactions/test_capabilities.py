@@ -46,13 +46,25 @@ async def test_search_parameters_are_those_that_search_understands(ctx: Context,
 
 async def test_records_cannot_be_changed(statement: dict[str, Any]) -> None:
     record = next(each for each in statement["rest"][0]["resource"] if each["type"] == "AuditEvent")
-    assert {each["code"] for each in record["interaction"]}.isdisjoint({"update", "delete"})
+    assert {each["code"] for each in record["interaction"]}.isdisjoint({"update", "patch", "delete"})
     assert (record["updateCreate"], record["conditionalUpdate"], record["conditionalDelete"]) == (
         False,
         False,
         "not-supported",
     )
     assert record["conditionalCreate"] is True
+
+
+async def test_what_a_tenant_has_set_is_said(tenant: Tenant) -> None:
+    plain, strict = await tenant(), await tenant(versioning="versioned-update", conditional_delete="multiple")
+    said = []
+    for ctx in (plain, strict, plain):
+        listed = json.trusted((await ask(ctx, "GET metadata")).body or b"")["rest"][0]["resource"]
+        patient = next(each for each in listed if each["type"] == "Patient")
+        record = next(each for each in listed if each["type"] == "AuditEvent")
+        said.append((patient["versioning"], patient["conditionalDelete"]))
+        assert record["conditionalDelete"] == "not-supported"
+    assert said == [("versioned", "single"), ("versioned-update", "multiple"), ("versioned", "single")]
 
 
 async def test_each_tenant_has_its_own_address(tenant: Tenant) -> None:
