@@ -30,6 +30,9 @@ class EntryRequest:
     prefer: frozenset[str] = frozenset()
     """Preferences as sent, lower-case: `return=minimal`, `handling=lenient`, `respond-async`. RFC 7240"""
 
+    idempotency_key: str | None = None
+    """Under which a write may be sent again without being done again."""
+
     @cached_property
     def path(self) -> str:
         return self.url.partition("?")[0].strip("/")

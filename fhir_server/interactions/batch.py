@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fhir_server.fhir import bundle, json
 from fhir_server.fhir.bundle import Entry
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
@@ -11,14 +13,20 @@ from fhir_server.interactions.context import Context
 
 
 async def run(ctx: Context, entry: EntryRequest) -> EntryResponse:
-    answers = [await _answer(ctx, entry, each) for each in bundled.entries(ctx, entry)]
+    found = enumerate(bundled.entries(ctx, entry))
+    answers = [await _answer(ctx, replace(entry, idempotency_key=_key(entry, place)), each) for place, each in found]
     return EntryResponse(200, bundle.response("batch-response", answers), resource_type="Bundle")
+
+
+def _key(outer: EntryRequest, place: int) -> str | None:
+    """Each entry is done once, whichever of them were done when the batch is sent again."""
+    return None if outer.idempotency_key is None else f"{outer.idempotency_key}[{place}]"
 
 
 async def _answer(ctx: Context, outer: EntryRequest, entry: Entry) -> EntryResponse:
     """The answer of one entry, or its refusal in the place of one."""
     try:
-        request = bundled.request_of(ctx, outer, entry)
+        request = replace(bundled.request_of(ctx, outer, entry), idempotency_key=outer.idempotency_key)
         return bundled.without_body_for_head(request, await ctx.perform(ctx, request))
     except FhirError as problem:
         return EntryResponse(problem.status, json.encode(outcome(problem.issues)))

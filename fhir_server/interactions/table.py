@@ -15,6 +15,7 @@ from fhir_server.interactions import (
     create,
     delete,
     history,
+    idempotency,
     patch,
     read,
     search,
@@ -66,7 +67,16 @@ Shape = tuple[str | None, ...]
 async def perform(ctx: Context, entry: EntryRequest) -> EntryResponse:
     """Answer one entry, whether it came by HTTP or inside a Bundle."""
     interaction, path = resolve(entry)
-    return await interaction.run(ctx, entry, **path)
+    return await perform_as(ctx, entry, interaction, path)
+
+
+async def perform_as(
+    ctx: Context, entry: EntryRequest, interaction: Interaction, path: dict[str, str]
+) -> EntryResponse:
+    """Answer an entry whose row is known; one that may be repeated is done once."""
+    if entry.idempotency_key is None or interaction.code not in idempotency.REPEATABLE:
+        return await interaction.run(ctx, entry, **path)
+    return await idempotency.once(ctx, entry, lambda inside: interaction.run(inside, entry, **path))
 
 
 def context(repo: Repository, *, base: str, cursor_key: bytes, limits: Limits | None = None) -> Context:

@@ -19,7 +19,7 @@ _PREFLIGHT = [
     (
         b"access-control-allow-headers",
         b"Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, "
-        b"X-Request-Id",
+        b"X-Idempotency-Key, X-Request-Id",
     ),
     (b"access-control-max-age", b"600"),
 ]

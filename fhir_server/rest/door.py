@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.interactions.context import Context, Interaction
-from fhir_server.interactions.table import context, resolve
+from fhir_server.interactions.table import context, perform_as, resolve
 from fhir_server.rest import binary, cors, entries, headers, log, negotiation, render
 from fhir_server.rest.address import Address, located
 from fhir_server.rest.admission import Admission
@@ -74,7 +74,7 @@ class Door:
         as_content = _as_content(interaction, path, wanted)
         if not as_content:
             wanted.check()
-        response = await interaction.run(ctx, entry, **path)
+        response = await perform_as(ctx, entry, interaction, path)
         if as_content and response.status == 200:
             return _content(response)
         reply = render.answer(response, ctx.base)

@@ -16,7 +16,7 @@ from fhir_server.rest import binary, body
 from fhir_server.rest.address import Address
 from fhir_server.rest.asgi import Receive
 from fhir_server.rest.body import BodyLimits
-from fhir_server.rest.headers import Headers, moment, preferences, text
+from fhir_server.rest.headers import Headers, idempotency_key, moment, preferences, text
 from fhir_server.rest.negotiation import (
     FHIR_JSON,
     FHIR_XML,
@@ -44,6 +44,7 @@ def asked(method: str, address: Address, headers: Headers) -> EntryRequest:
         if_none_match=text(headers, b"if-none-match"),
         if_modified_since=moment(since) if since else None,
         if_none_exist=text(headers, b"if-none-exist"),
+        idempotency_key=idempotency_key(headers),
         prefer=preferences(headers[b"prefer"]) if b"prefer" in headers else frozenset(),
     )
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
-from fhir_server.fhir.outcome import error, invalid
+from fhir_server.fhir.outcome import bad_value, error, invalid
 from fhir_server.rest.asgi import RawHeaders
 
 Headers = dict[bytes, bytes]
+
+_KEY = re.compile(rb"[\x21-\x7e]{1,255}\Z")
 
 MAX_HEADERS = 100
 MAX_BYTES = 32_768
@@ -26,6 +29,7 @@ SINGLE = frozenset(
         b"if-none-exist",
         b"if-none-match",
         b"transfer-encoding",
+        b"x-idempotency-key",
         b"x-request-id",
     }
 )
@@ -53,6 +57,16 @@ def _joined(raw: RawHeaders) -> Headers:
 def text(headers: Headers, name: bytes) -> str | None:
     value = headers.get(name)
     return None if value is None else value.decode("latin-1").strip()
+
+
+def idempotency_key(headers: Headers) -> str | None:
+    """1 to 255 visible characters of ASCII."""
+    value = headers.get(b"x-idempotency-key")
+    if value is None:
+        return None
+    if not _KEY.match(value):
+        raise bad_value("The X-Idempotency-Key must have 1 to 255 visible ASCII characters, such as a UUID.")
+    return value.decode("ascii")
 
 
 @lru_cache(maxsize=256)

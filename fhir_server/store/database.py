@@ -14,7 +14,7 @@ from pymongo.write_concern import WriteConcern
 
 from fhir_server.store.bodies import Bodies, InGridFs
 from fhir_server.store.codec import OPTIONS, PLAIN
-from fhir_server.store.layout import CLAIMS, HISTORY, MAPPINGS, MIGRATIONS, RESOURCES, SNAPSHOTS, Document
+from fhir_server.store.layout import CLAIMS, HISTORY, IDEMPOTENCY, MAPPINGS, MIGRATIONS, RESOURCES, SNAPSHOTS, Document
 
 Client = AsyncMongoClient[Document]
 Collection = AsyncCollection[Document]
@@ -34,6 +34,7 @@ class Database:
     """The resources again, read without decoding decimals: those of an index are only passed on."""
     history: Collection
     claims: Collection
+    idempotency: Collection
     mappings: Collection
     snapshots: Collection
     migrations: Collection
@@ -45,7 +46,7 @@ class Database:
     @property
     def personal(self) -> tuple[Collection, ...]:
         """All that hold data of tenants, under keys that start with the tenant."""
-        return self.resources, self.history, self.claims, self.mappings, self.snapshots
+        return self.resources, self.history, self.claims, self.idempotency, self.mappings, self.snapshots
 
 
 def database(client: Client, name: str) -> Database:
@@ -66,6 +67,7 @@ def collections(database: Any) -> dict[str, Any]:
         "plain": database[RESOURCES],
         "history": database[HISTORY],
         "claims": database[CLAIMS],
+        "idempotency": database[IDEMPOTENCY],
         "mappings": database[MAPPINGS],
         "snapshots": database[SNAPSHOTS],
         "migrations": database[MIGRATIONS],

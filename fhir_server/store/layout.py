@@ -11,6 +11,7 @@ Filter = Mapping[str, Any]
 RESOURCES = "resources"
 HISTORY = "history"
 CLAIMS = "claims"
+IDEMPOTENCY = "idempotency"
 TENANTS = "tenants"
 KEYS = "keys"
 MIGRATIONS = "migrations"

@@ -15,6 +15,7 @@ from pymongo.errors import DuplicateKeyError
 
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.errors import StoreError
+from fhir_server.store.idempotency import KEPT
 from fhir_server.store.layout import HISTORY_INDEXES, MAPPING_INDEXES, RESOURCE_INDEXES, Keys
 
 LEASE = timedelta(minutes=10)
@@ -41,7 +42,17 @@ async def _indexed(collection: Collection, indexes: dict[str, Keys]) -> None:
     await collection.create_indexes([IndexModel(keys, name=name) for name, keys in indexes.items()])
 
 
-MIGRATIONS = (Migration(1, "indexes of resources, history and mapping states", _create_indexes),)
+async def _forget_answers(database: Database) -> None:
+    """https://www.mongodb.com/docs/manual/core/index-ttl/ A transaction cannot create the collection it writes to."""
+    await database.idempotency.create_indexes(
+        [IndexModel([("at", 1)], name="at", expireAfterSeconds=KEPT.days * 86_400)]
+    )
+
+
+MIGRATIONS = (
+    Migration(1, "indexes of resources, history and mapping states", _create_indexes),
+    Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
+)
 
 
 async def migrate(database: Database, migrations: tuple[Migration, ...] = MIGRATIONS) -> list[int]:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.right import Right
+from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError, forbidden, gone, not_found, precondition_failed, unknown_version
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
@@ -16,7 +17,7 @@ from fhir_server.search.include import Include
 from fhir_server.search.page import Position
 from fhir_server.search.plan import Plan
 from fhir_server.search.query import Query
-from fhir_server.store import bulk, claims, transactions
+from fhir_server.store import bulk, claims, idempotency, transactions
 from fhir_server.store.companions import Companions
 from fhir_server.store.database import Database
 from fhir_server.store.errors import is_duplicate, mongo_errors
@@ -230,6 +231,17 @@ class Repository:
         `criteria` is a search, with its type (`Patient?identifier=…`), written the same way each time.
         """
         await claims.claim(self._database, self._unit.session, self.tenant.name, criteria)
+
+    async def answered(self, key: str) -> idempotency.Answered | None:
+        """What this caller's request with an idempotency key was answered."""
+        name = idempotency.name_of(self.caller, key)
+        return await idempotency.find(self._database, self._unit.session, name, self._clock())
+
+    async def keep_answer(self, key: str, request: str, answer: EntryResponse) -> None:
+        """In a transaction: what it answers, kept if and only if it is committed."""
+        answered = idempotency.Answered(request, answer)
+        name = idempotency.name_of(self.caller, key)
+        await idempotency.keep(self._database, self._unit.session, name, answered, self._clock())
 
     async def put_many(self, resources: Sequence[Resource]) -> list[bulk.Put]:
         """Creates or updates many in bulk, each on its own; what would change nothing is not written."""

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.store import tenants
 from fhir_server.store.connection import Store, opened
@@ -90,6 +91,7 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
         await repository.update(patient("p1", "Jones"))
         await repository.update(observation("o1", "p1"))
         await repository.transaction(lambda inside: inside.claim("Patient?identifier=1"))
+        await repository.transaction(lambda inside: inside.keep_answer("key", "request", EntryResponse(201)))
         await MappingStates(any_store, repository.tenant).save([STATE])
         await MappingStates(any_store, repository.tenant).keep_snapshots([STATE])
     key = await any_store.keys.signing(name)
