@@ -46,13 +46,13 @@ def _matches(found: Any, expected: Any) -> bool:
 
 def _matched(answer: Answer, mode: str = "match") -> list[str]:
     """Ids of the matches, or of the versions of a history, in order; or of what is included."""
-    entries = answer.body.get("entry", [])
+    entries = (answer.body or {}).get("entry", [])
     found = [entry for entry in entries if entry.get("search", {}).get("mode", "match") == mode]
     return [entry["fullUrl"].rpartition("/")[2] for entry in found]
 
 
 def _linked(answer: Answer, relation: str) -> str | None:
-    urls = [link["url"] for link in answer.body.get("link", []) if link["relation"] == relation]
+    urls = [link["url"] for link in (answer.body or {}).get("link", []) if link["relation"] == relation]
     return urls[0] if urls else None
 
 
@@ -68,7 +68,7 @@ _CHECKS: dict[str, Callable[[Answer, Any], bool]] = {
     "ids": lambda answer, ids: sorted(_matched(answer)) == sorted(ids),
     "included": lambda answer, ids: sorted(_matched(answer, "include")) == sorted(ids),
     "ordered": lambda answer, ids: _matched(answer) == ids,
-    "total": lambda answer, total: answer.body.get("total") == total,
+    "total": lambda answer, total: (answer.body or {}).get("total") == total,
     "more": lambda answer, more: (_linked(answer, "next") is not None) == more,
     "self": lambda answer, pattern: re.search(pattern, _linked(answer, "self") or "") is not None,
     "statuses": lambda answer, found: [each["response"]["status"][:3] for each in answer.body["entry"]] == found,

@@ -1,0 +1,44 @@
+"""One row asked of a running server: by HTTP, or as an entry of a batch."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.conformance.expectations import check
+from tests.conformance.site import EVERYTHING, URL, Site
+from tests.conformance.tables import Case
+
+Tenants = tuple[str, str]
+"""The tenant of a case and its neighbour."""
+
+
+async def run(site: Site, case: Case, way: str) -> None:
+    await follow(site, case, way, await site.tenants(case, way))
+
+
+async def follow(site: Site, case: Case, way: str, tenants: Tenants) -> None:
+    """Raises an AssertionError where an answer is not the one that the row expects."""
+    own, other = tenants
+    ask = site.by_http if way == "http" else site.in_a_batch
+    for each in (case.row, *case.row.get("then", ())):
+        step = _addressed(each, tenants)
+        neighbour = step.get("as") == "other-tenant"
+        caller = other if neighbour else own
+        scope = EVERYTHING if neighbour else step.get("as", EVERYTHING)
+        token = None if scope == "nobody" else await site.token(caller, scope, patient=step.get("patient"))
+        tenant = {"own": own, "other": other, "nowhere": "nowhere"}[step["tenant"]] if "tenant" in step else caller
+        answer = await (ask if each is case.row else site.by_http)(tenant, token, step)
+        check(answer, step["expect"])
+        if case.table.canary and not neighbour:
+            assert case.table.canary not in answer.text
+
+
+def _addressed(step: dict[str, Any], tenants: Tenants) -> dict[str, Any]:
+    """`<base>` in a row is the FHIR base of its tenant, `<other base>` that of the neighbour."""
+    text = json.dumps(step)
+    if "base>" not in text:
+        return step
+    own, other = (f"{URL}/fhir/{name}" for name in tenants)
+    addressed: dict[str, Any] = json.loads(text.replace("<base>", own).replace("<other base>", other))
+    return addressed
