@@ -1,0 +1,90 @@
+"""Faults put into the one place where filters on resources are made, each of which the tables must notice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from fhir_server.access.caller import Caller
+from fhir_server.access.restriction import UNRESTRICTED, Restriction, restriction
+from fhir_server.access.right import Right
+from fhir_server.rest.address import Address
+from fhir_server.rest.admission import Admission
+from fhir_server.rest.headers import Headers
+from fhir_server.store import where
+from fhir_server.store.tenants import Tenant
+from fhir_server.store.where import Where
+
+Filter = dict[str, Any]
+Mutant = Callable[[pytest.MonkeyPatch], None]
+
+FILTERS = ("instance", "superseded", "instances", "living", "versions")
+"""What `Where` makes; a test sees to it that there is nothing else."""
+
+
+def without_tenant(*names: str) -> Mutant:
+    """These filters find what they should, but of every tenant."""
+
+    def mutate(patch: pytest.MonkeyPatch) -> None:
+        for name in names:
+            made = getattr(Where, name)
+            patch.setattr(Where, name, lambda *args, made=made, **more: _of_any_tenant(made(*args, **more)))
+
+    return mutate
+
+
+def without_compartment(patch: pytest.MonkeyPatch) -> None:
+    """The scopes still say which types a caller may see, but no longer whose resources."""
+
+    def unrestricted(caller: Caller, resource_type: str, right: Right) -> Restriction:
+        restriction(caller, resource_type, right)
+        return UNRESTRICTED
+
+    patch.setattr(where, "restriction", unrestricted)
+
+
+def without_door(patch: pytest.MonkeyPatch) -> None:
+    """A good token opens every tenant."""
+
+    async def admit(self: Admission, method: str, address: Address, headers: Headers) -> tuple[Tenant, Caller]:
+        assert self._tokens is not None
+        return await self._active(address.tenant), await self._authenticated(self._tokens, headers)
+
+    patch.setattr(Admission, "admit", admit)
+
+
+def without_deleted_flag(patch: pytest.MonkeyPatch) -> None:
+    """Searches find deletions as well."""
+    made = Where.living
+
+    def living(*args: Any, **more: Any) -> Filter:
+        return {name: value for name, value in made(*args, **more).items() if name != "del"}
+
+    patch.setattr(Where, "living", living)
+
+
+def _of_any_tenant(found: Any) -> Any:
+    if isinstance(found, list):
+        return [_of_any_tenant(each) for each in found]
+    if not isinstance(found, dict):
+        return found
+    kept = {name: _of_any_tenant(value) for name, value in found.items() if name not in ("t", "_id")}
+    return {**kept, "_id": _any_key(found["_id"])} if "_id" in found else kept
+
+
+def _any_key(wanted: Any) -> Filter:
+    """Keys are `tenant|type|id` and `tenant|type|id|version`."""
+    keys: Iterable[str] = wanted["$in"] if isinstance(wanted, dict) else [wanted]
+    return {"$in": [re.compile(rf"^[^|]*\|{re.escape(each.partition('|')[2])}$") for each in keys]}
+
+
+MUTANTS: dict[str, Mutant] = {
+    "no tenant anywhere": without_tenant(*FILTERS),
+    **{f"no tenant in {name}": without_tenant(name) for name in FILTERS},
+    "no tenant at the door": without_door,
+    "no compartment": without_compartment,
+    "no deleted flag": without_deleted_flag,
+}

@@ -1,0 +1,104 @@
+"""The tables of who sees what are worth something: take one predicate away, and their rows fail.
+
+Each row is first asked of the server as it is, then of the mutant, in the same tenants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fhir_server.store.where import Where
+from tests.conformance.mutants import FILTERS, MUTANTS
+from tests.conformance.run import follow
+from tests.conformance.site import Site
+from tests.conformance.tables import FOLDER, Case, of_file
+
+ISOLATION, PATIENTS, DELETED = (of_file(FOLDER / f"{name}.yaml") for name in ("isolation", "patient_scopes", "deleted"))
+
+UNTOUCHED = {
+    "I01 the neighbour's tenant in the url": "the door refuses the token before there is a filter",
+    "I01 no tenant at all in the url": "the door refuses the token before there is a filter",
+    "I15 an absolute reference into the neighbour's tenant": "nothing behind the base of another tenant is looked up",
+    "I11 a chain to the same number in both": "in neither tenant does anything refer to the patient of that number",
+    "I13 a reference to a random id": "this is what the row before it is compared with",
+}
+"""Rows of the isolation table that say nothing about filters."""
+
+SOME = {
+    "no tenant at the door": [
+        "I01 the neighbour's tenant in the url",
+        "I01 no tenant at all in the url",
+    ],
+    "no tenant in instance": [
+        "I02 a header does not choose the tenant",
+        "I04 an id of the neighbour",
+        "I19 a version of the neighbour's",
+        "I31 an entity tag of the neighbour's version",
+        "I32 a Binary of the neighbour",
+    ],
+    "no tenant in instances": ["I13 a reference to an id of the neighbour"],
+    "no tenant in living": [
+        "I07 the same record number",
+        "I08 by ids",
+        "I09 a tag of the neighbour",
+        "I10 how many there are",
+        "I14 a conditional reference to the neighbour's",
+        "I16 a conditional update of the neighbour's",
+        "I17 a conditional delete of the neighbour's",
+        "I33 everything of every type",
+    ],
+    "no tenant in superseded": ["I19 an earlier version of the neighbour's, by one's own id"],
+    "no tenant in versions": ["I18 the history of everything", "I18 the history of a type"],
+    "no compartment": [
+        "I34 another patient",
+        "I35 another patient by id",
+        "I41 a focus is no membership",
+        "I56 the history of the type",
+        "I58 another patient's deleted observation",
+        "I60 a batch of what one may and may not",
+        "I64 not",
+        "I69 one of another category",
+        "I71 out of the category of the scope",
+        "I82 into another patient's chart",
+        "I82 out of another patient's chart",
+        "counted only in the compartment",
+    ],
+    "no deleted flag": [
+        "of a type",
+        "of the whole tenant",
+        "counted",
+        "by id",
+        "by time of change",
+        "by what it is not",
+        "by what it has not",
+        "in order of time",
+    ],
+}
+
+
+def mutations() -> Iterator[tuple[str, Case]]:
+    rows = {case.row["title"]: case for case in (*PATIENTS, *DELETED, *ISOLATION)}
+    yield from (("no tenant anywhere", case) for case in ISOLATION if case.row["title"] not in UNTOUCHED)
+    yield from ((mutant, rows[title]) for mutant, titles in SOME.items() for title in titles)
+
+
+PAIRS = list(mutations())
+
+
+@pytest.mark.parametrize(("mutant", "case"), PAIRS, ids=[f"{mutant}: {case.title}" for mutant, case in PAIRS])
+async def test_the_row_notices(site: Site, mutant: str, case: Case) -> None:
+    tenants = await site.tenants(case, "mutant")
+    if case.changes_nothing:
+        await follow(site, case, "http", tenants)
+    with pytest.MonkeyPatch.context() as patch:
+        MUTANTS[mutant](patch)
+        with pytest.raises(AssertionError):
+            await follow(site, case, "http", tenants)
+
+
+def test_every_filter_has_its_mutant() -> None:
+    made = {name for name in vars(Where) if not name.startswith("_")} - {"tenant", "caller", "allowed", "permitted"}
+    assert made == set(FILTERS)
+    assert MUTANTS.keys() == SOME.keys() | {"no tenant anywhere"}
