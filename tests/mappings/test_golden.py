@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from fhir.resources.R4B import get_fhir_model_class
 
-from fhir_server.fhir import validate
+from fhir_server.fhir import json, validate
 from fhir_server.mapping.identity import Identity
 from tests.mappings import golden
 from tests.mappings.golden import Golden
@@ -25,6 +26,13 @@ def test_rows_become_what_the_file_says(table: str, case: dict[str, Any]) -> Non
 @pytest.mark.parametrize(("table", "line"), ENUMS, ids=[f"{name}: {line[:3]}" for name, line in ENUMS])
 def test_each_value_of_a_column_becomes_what_its_map_says(table: str, line: list[Any]) -> None:
     assert golden.enum_answer(TABLES[table], line) == line[3]
+
+
+@pytest.mark.parametrize(("table", "case"), CASES, ids=[f"{name}: {case['title']}" for name, case in CASES])
+def test_another_model_of_fhir_accepts_the_answers(table: str, case: dict[str, Any]) -> None:
+    """A second opinion: the models of `fhir.resources`, which are not ours."""
+    for resource in case["answer"]["resources"].values():
+        get_fhir_model_class(resource["resourceType"]).model_validate_json(json.encode(resource))
 
 
 def test_every_declared_table_has_golden_rows() -> None:
