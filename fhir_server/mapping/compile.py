@@ -33,6 +33,8 @@ Related = Mapping[str, Any]
 ROW_ARGS = "row, key, related, context, findings, drafts"
 TEST_ARGS = "row, related, context, findings"
 TIMES = frozenset({"timestamp", "timestamptz"})
+LEGACY = frozenset({("identifier", "use"), ("identifier", "system"), ("identifier", "value")})
+"""What the identifier that carries the key of the row always has; it has no type."""
 
 
 class Draft(NamedTuple):
@@ -280,7 +282,7 @@ class _Function:
         left = [
             wanted
             for wanted in profile.mandatory
-            if not any(path[0] in certain and (len(path) == 1 or path[0] == "identifier") for path in wanted)
+            if not any(path[0] in certain and (len(path) == 1 or path in LEGACY) for path in wanted)
         ]
         claim = f"meta['profile'] = [*meta.get('profile', ()), {profile.url!r}]"
         if not left:

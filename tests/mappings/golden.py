@@ -1,7 +1,7 @@
 """Golden rows: what rows of a legacy table become.  `python -m tests.mappings.golden` writes the answers anew.
 
 A case holds rows as the driver gives them, with their parents; the answer is every resource and finding. `enums` are
-short cases: the typical row with one column changed, and one element of the answer.
+short cases: a row with one column changed, the typical one unless a title is named, and one element of the answer.
 """
 
 from __future__ import annotations
@@ -100,10 +100,13 @@ def _related(golden: Golden, case: dict[str, Any]) -> dict[str, Any]:
 
 
 def enum_answer(golden: Golden, line: list[Any]) -> Any:
-    """One element of what the first case becomes with one column changed; `path` is `Type.element.0.element`."""
-    column, value, path, _ = line
-    first = golden.cases[0]
-    found = answer(golden, {**first, "rows": [{**first["rows"][0], column: value}]})
+    """One element of what a case becomes with one column changed; `path` is `Type.element.0.element`.
+
+    The first case, or the one whose title stands at the end of the line.
+    """
+    column, value, path, _, *title = line
+    case = next(each for each in golden.cases if not title or each["title"] == title[0])
+    found = answer(golden, {**case, "rows": [{**case["rows"][0], column: value}]})
     output, *steps = path.split(".")
     resources = [each for name, each in found["resources"].items() if name.split(" ")[0] == output]
     if not resources:
@@ -134,7 +137,7 @@ def dumped(golden: Golden) -> str:
     """The file with today's answers."""
     cases = [{**case, "answer": answer(golden, case)} for case in golden.cases]
     text = yaml.dump({"cases": cases}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140)
-    lines = [[*line[:3], enum_answer(golden, line)] for line in golden.enums]
+    lines = [[*line[:3], enum_answer(golden, line), *line[4:]] for line in golden.enums]
     enums = "".join(f"  - {_flow(line)}\n" for line in lines)
     return f"{HEAD}{text}" + (f"enums:\n{enums}" if enums else "")
 
