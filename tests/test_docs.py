@@ -16,6 +16,11 @@ from packaging.requirements import Requirement
 from typer.main import get_command
 
 from fhir_server.cli.program import COMMANDS, app
+from fhir_server.mapping import declaration
+from fhir_server.mapping.convert import CONVERTERS
+from fhir_server.mapping.fault import CODES
+from fhir_server.mapping.model import TYPES
+from fhir_server.mapping.outcome import STATUSES
 from fhir_server.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -138,3 +143,27 @@ def test_make_targets_exist() -> None:
 
 def _code(text: str) -> list[str]:
     return re.findall(r"`{3}.*?`{3}|`[^`]+`", text, re.DOTALL)
+
+
+MAPPINGS = (ROOT / "docs/mappings.md").read_text()
+
+
+def test_the_table_of_converters_is_the_set_of_converters() -> None:
+    expected = {
+        f"{name}({', '.join(found.args)})" if found.args else name: found.gives for name, found in CONVERTERS.items()
+    }
+    written = re.findall(r"^\| `(.+?)` \| (\S+) \| \S.* \|$", MAPPINGS.split("## Converters")[1], re.MULTILINE)
+    assert dict(row for row in written if row[0].partition("(")[0] in CONVERTERS) == expected
+
+
+def test_the_excerpts_of_declarations_are_real() -> None:
+    declared = "".join(each.read_text() for each in (ROOT / "mappings").rglob("*.yaml"))
+    excerpts = re.findall(r"```yaml\n(.*?)```", MAPPINGS, re.DOTALL)
+    assert excerpts
+    assert [each for each in excerpts if each not in declared] == []
+
+
+def test_parts_statuses_and_codes_are_all_explained() -> None:
+    named = set(re.findall(r"`(\w+)`", MAPPINGS))
+    assert (declaration.PARTS | CODES | set(STATUSES)) - named == set()
+    assert TYPES in [set(each.split()) for each in re.findall(r"`([a-z ]+)`", MAPPINGS)]
