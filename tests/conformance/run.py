@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from tests.conformance.expectations import check
@@ -34,11 +33,13 @@ async def follow(site: Site, case: Case, way: str, tenants: Tenants) -> None:
             assert case.table.canary not in answer.text
 
 
-def _addressed(step: dict[str, Any], tenants: Tenants) -> dict[str, Any]:
+def _addressed(value: Any, tenants: Tenants) -> Any:
     """`<base>` in a row is the FHIR base of its tenant, `<other base>` that of the neighbour."""
-    text = json.dumps(step)
-    if "base>" not in text:
-        return step
-    own, other = (f"{URL}/fhir/{name}" for name in tenants)
-    addressed: dict[str, Any] = json.loads(text.replace("<base>", own).replace("<other base>", other))
-    return addressed
+    if isinstance(value, dict):
+        return {name: _addressed(each, tenants) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_addressed(each, tenants) for each in value]
+    if isinstance(value, str) and "base>" in value:
+        own, other = (f"{URL}/fhir/{name}" for name in tenants)
+        return value.replace("<base>", own).replace("<other base>", other)
+    return value
