@@ -258,8 +258,12 @@ def compartment(name: str) -> Mapping[str, tuple[str, ...]]:
 
 @cache
 def operations() -> Mapping[str, Operation]:
-    """Operations that R4 defines, by canonical URL: codes repeat (`everything` on Patient, Encounter and Group)."""
-    return MappingProxyType({row["url"]: _operation(row) for row in table("operations.json")})
+    """Operations that R4 defines, and those beyond it, by canonical URL.
+
+    Codes repeat: there is an `everything` of Patient, of Encounter and of Group.
+    """
+    rows = (*table("operations.json"), *table("operations_beyond.json"))
+    return MappingProxyType({row["url"]: _operation(row) for row in rows})
 
 
 def _operation(row: dict[str, Any]) -> Operation:

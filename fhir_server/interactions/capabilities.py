@@ -15,7 +15,9 @@ from fhir_server.fhir import definitions, json
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import bad_value, not_supported
 from fhir_server.fhir.resource import Resource, instant
-from fhir_server.interactions.context import Context, Interaction
+from fhir_server.interactions.context import APPEND_ONLY, Context, Interaction
+from fhir_server.interactions.operations.operation import LEVELS, Operation
+from fhir_server.interactions.operations.table import OPERATIONS
 from fhir_server.search import compartment, include, registry
 
 _MODES = ("full", "normative")
@@ -87,6 +89,7 @@ def _rest(interactions: tuple[Interaction, ...], versioning: str, conditional_de
             "interaction": [{"code": code} for code in _codes(row for row in interactions if row.on_system)],
             "searchParam": [each for each in _parameters("Basic") if each["name"].startswith("_")],
             "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{each.lower()}" for each in compartment.NAMES],
+            "operation": [_operation(each) for each in OPERATIONS if LEVELS[0] in each.levels],
         }
     )
 
@@ -104,7 +107,18 @@ def _resource(resource_type: str, interactions: tuple[Interaction, ...]) -> Reso
         "searchInclude": ["*", *(f"{resource_type}:{code}" for code in include.references(resource_type))],
         "searchRevInclude": ["*", *include.referring(resource_type)],
         "searchParam": _parameters(resource_type),
+        "operation": _operations(resource_type),
     }
+
+
+def _operations(resource_type: str) -> list[dict[str, str]]:
+    """https://hl7.org/fhir/R4/capabilitystatement-definitions.html#CapabilityStatement.rest.resource.operation"""
+    called = [each for each in OPERATIONS if each.applies_to(resource_type) and set(each.levels) - {LEVELS[0]}]
+    return [_operation(each) for each in called if not (each.changes and resource_type in APPEND_ONLY)]
+
+
+def _operation(operation: Operation) -> dict[str, str]:
+    return {"name": operation.code, "definition": operation.url}
 
 
 def _parameters(resource_type: str) -> list[dict[str, str]]:

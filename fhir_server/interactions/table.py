@@ -24,6 +24,7 @@ from fhir_server.interactions import (
     vread,
 )
 from fhir_server.interactions.context import Context, Interaction, Limits
+from fhir_server.interactions.operations import table as operations
 from fhir_server.search import compartment
 from fhir_server.store.repository import Repository
 
@@ -109,7 +110,7 @@ def _variable(segment: str) -> bool:
 def _routes() -> dict[Shape, tuple[tuple[str | None, ...], dict[str, Interaction]]]:
     """By the shape of a path: the names of its parts, and its rows by method."""
     found: dict[Shape, tuple[tuple[str | None, ...], dict[str, Interaction]]] = {}
-    for row in INTERACTIONS:
+    for row in (*INTERACTIONS, *operations.ROWS):
         names = tuple(part.strip("{}") if part.startswith("{") else None for part in row.path.split("/"))
         shape = tuple(None if name else part for name, part in zip(names, row.path.split("/"), strict=True))
         found.setdefault(shape, (names, {}))[1][row.method] = row

@@ -58,7 +58,10 @@ async def filled(
         return _searching(entry, await body.read(receive, headers, limits))
     if entry.method == "PATCH":
         return await _patching(entry, headers, receive, limits)
-    if path.get("resource_type") == binary.TYPE and _is_raw(headers):
+    if _is_operation(entry) and content(headers) is None and headers.get(b"content-length", b"0") == b"0":
+        # The parameters may all be in the URL, or there may be none. https://hl7.org/fhir/R4/operations.html#request
+        return entry
+    if path.get("resource_type") == binary.TYPE and _is_raw(headers) and not _is_operation(entry):
         raw = await body.read(receive, headers, limits)
         return replace(entry, resource=binary.received(raw, headers, path.get("resource_id")))
     found = _expect(FHIR_JSON, headers)
@@ -84,6 +87,10 @@ async def _patching(entry: EntryRequest, headers: Headers, receive: Receive, lim
 
 
 PATCHES = (json_patch.MEDIA_TYPE, FHIR_JSON)
+
+
+def _is_operation(entry: EntryRequest) -> bool:
+    return entry.path.rpartition("/")[2].startswith("$")
 
 
 def _is_raw(headers: Headers) -> bool:

@@ -17,7 +17,7 @@ from fhir_server.search.include import Include
 from fhir_server.search.page import Position
 from fhir_server.search.plan import Plan
 from fhir_server.search.query import Query
-from fhir_server.store import bulk, claims, idempotency, transactions
+from fhir_server.store import bulk, claims, idempotency, labels, transactions
 from fhir_server.store.companions import Companions
 from fhir_server.store.database import Database
 from fhir_server.store.errors import is_duplicate, mongo_errors
@@ -224,6 +224,11 @@ class Repository:
         with mongo_errors:
             documents = await cursor.to_list()
         return frozenset((each["rt"], each["id"]) for each in documents if each["m"] != "DELETE")
+
+    async def labels(self, resource_types: Sequence[str], codes: Sequence[str]) -> list[tuple[str, ...]]:
+        """The entries `code=…` that resources of these types have, or of all types, each combination once."""
+        await self._unit.flush()
+        return await labels.combinations(self._database, self._where, self._unit.session, resource_types, codes)
 
     async def claim(self, criteria: str) -> None:
         """In a transaction: of those who decide by the same criteria at a time, one wins and the others try again.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fhir_server.fhir.entry import EntryRequest
 from fhir_server.fhir.outcome import FhirError
+from fhir_server.interactions.operations.operation import Operation
+from fhir_server.interactions.operations.table import OPERATIONS
 from fhir_server.interactions.table import INTERACTIONS, resolve
 from tests.conformance.tables import Case, cases
 
@@ -19,6 +21,16 @@ def _code(case: Case) -> str | None:
 
 def test_every_interaction_has_cases() -> None:
     assert {row.code for row in INTERACTIONS} <= {_code(case) for case in cases()}
+
+
+def _calls(case: Case, operation: Operation) -> bool:
+    *before, last = case.url.partition("?")[0].split("/")
+    resource_type = before[0] if before else ""
+    return last == f"${operation.code}" and resource_type.isalpha() and operation.applies_to(resource_type)
+
+
+def test_every_operation_has_cases() -> None:
+    assert [each.url for each in OPERATIONS if not any(_calls(case, each) for case in cases())] == []
 
 
 def test_no_two_cases_have_the_same_title() -> None:

@@ -53,7 +53,7 @@ REFUSED = [
     ("GET", "Medication/m1/Observation", 404, None),
     ("GET", "Patient/*", 404, None),
     ("GET", "Patient/p1/Observation/o1", 404, None),
-    ("GET", "Patient/p1/$everything", 501, None),
+    ("GET", "Patient/p1/$nothing", 501, None),
     ("GET", "$versions", 501, None),
     ("GET", "Patient/_foo", 404, None),
 ]
