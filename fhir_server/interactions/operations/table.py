@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from fhir_server.access.restriction import restriction
 from fhir_server.access.right import Right
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import not_supported
 from fhir_server.interactions.context import APPEND_ONLY, Context, Interaction
-from fhir_server.interactions.operations import meta, parameters, validation
+from fhir_server.interactions.operations import everything, meta, parameters, validation
 from fhir_server.interactions.operations.operation import Call, Operation
 
 _R4: Final = "http://hl7.org/fhir/OperationDefinition/"
 
 OPERATIONS: Final = (
+    Operation(f"{_R4}Patient-everything", everything.of_patient, Right.READ),
+    Operation(f"{_R4}Encounter-everything", everything.of_encounter, Right.READ),
     Operation(f"{_R4}Resource-validate", validation.run, on_system=True),
     Operation(f"{_R4}Resource-meta", meta.run),
     Operation(f"{_R4}Resource-meta-add", meta.add, Right.UPDATE, changes=True),
@@ -45,6 +48,8 @@ class Dispatch:
             raise not_supported(f"The operation ${self.code} is not supported on {resource_type}.", status=501)
         if operation.changes and resource_type in APPEND_ONLY:
             raise not_supported(f"${self.code} would change a {resource_type}, which is a record.", status=405)
+        if operation.right is not None:
+            restriction(ctx.repo.caller, resource_type, operation.right)
         given = parameters.read(operation.definition, entry, searches=operation.searches)
         return await operation.run(ctx, Call(entry, operation, given, resource_type, resource_id))
 
