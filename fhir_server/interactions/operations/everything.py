@@ -69,7 +69,7 @@ def _codes(name: str) -> Iterator[str]:
 
 
 async def _answer(ctx: Context, call: Call, wanted: Wanted, phases: list[Phase]) -> EntryResponse:
-    asked = f"{call.entry.path}?{urlencode(_applied(call), quote_via=quote, safe=':')}"
+    asked = f"{call.entry.path}?{urlencode(call.applied, quote_via=quote, safe=':')}"
     token = cursor.of(call.entry)
     reached = cursor.opened(ctx, asked, token)
     rows, end = await page(phases, reached.values if reached else None, wanted.count)
@@ -85,12 +85,6 @@ async def _answer(ctx: Context, call: Call, wanted: Wanted, phases: list[Phase])
 
 def _matches(rows: list[Row]) -> int:
     return sum(mode == bundles.MATCH for _, mode in rows)
-
-
-def _applied(call: Call) -> list[tuple[str, str]]:
-    """As a URL has them, also where they came in a body: the next page is a GET."""
-    names = [each.name for each in call.operation.definition.parameters]
-    return [(name, str(value)) for name in names for value in call.given.all(name)]
 
 
 def _wanted(ctx: Context, call: Call) -> Wanted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from fhir_server.access.right import Right
 from fhir_server.fhir import definitions
@@ -25,6 +26,17 @@ class Call:
     given: Given
     resource_type: str = ""
     resource_id: str = ""
+
+    @property
+    def applied(self) -> list[tuple[str, str]]:
+        """Its primitive parameters as a URL has them, also where they came in a body."""
+        names = [each.name for each in self.operation.definition.parameters]
+        given = [(name, value) for name in names for value in self.given.all(name)]
+        return [(name, _text(value)) for name, value in given if not isinstance(value, dict)]
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 Run = Callable[[Context, Call], Awaitable[EntryResponse]]
