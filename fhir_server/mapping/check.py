@@ -5,7 +5,7 @@ Columns, converters, paths, shapes, required elements, bindings, reference targe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from fhir_server.fhir.definitions import resource_types
 from fhir_server.mapping import check_values
@@ -260,10 +260,3 @@ def _choice(place: Place, name: str) -> str | None:
 
 def _guarded(node: Node) -> bool:
     return isinstance(node, Leaf) and any(step.name in ("given", "unless") for step in node.pipe.steps)
-
-
-def by_file(found: list[Problem]) -> Mapping[str, list[Problem]]:
-    files: dict[str, list[Problem]] = {}
-    for each in found:
-        files.setdefault(each.file, []).append(each)
-    return files

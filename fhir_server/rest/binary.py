@@ -13,7 +13,6 @@ from fhir_server.rest.headers import Headers, text
 
 TYPE = "Binary"
 READS = frozenset({"read", "vread"})
-WRITES = frozenset({"create", "update"})
 
 _MEDIA_TYPE = re.compile(
     r"[a-zA-Z0-9!#$&^_.+-]+/[a-zA-Z0-9!#$&^_.+-]+(?: *; *[a-zA-Z0-9!#$&^_.+-]+=[ a-zA-Z0-9!#$&^_.+\"-]+)*\Z"

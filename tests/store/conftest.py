@@ -6,8 +6,9 @@ import asyncio
 import gc
 import warnings
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest
@@ -15,6 +16,7 @@ import pytest_asyncio
 from pymongo import AsyncMongoClient
 
 from fhir_server.access.caller import Caller
+from fhir_server.fhir.resource import Resource
 from fhir_server.store.connection import Store, opened
 from fhir_server.store.repository import Repository
 from fhir_server.store.tenants import Tenant
@@ -69,3 +71,28 @@ async def repository(store: Store) -> Repository:
 @pytest_asyncio.fixture
 async def any_repository(any_store: Store) -> Repository:
     return as_system(any_store, await new_tenant(any_store))
+
+
+class Filled(NamedTuple):
+    store: Store
+    repository: Repository
+    profile: Any
+
+
+@asynccontextmanager
+async def profiled(mongo_url: str, *batches: list[Resource]) -> AsyncIterator[Filled]:
+    """A database of its own, the same in two tenants, with MongoDB's record of how it ran each query."""
+    name = f"test_{uuid4().hex}"
+    async with (
+        opened(mongo_url=mongo_url, database=name) as store,
+        AsyncMongoClient[Any](mongo_url, serverMonitoringMode="poll") as client,
+    ):
+        repository = as_system(store, await store.tenants.create("acme"))
+        other = as_system(store, await store.tenants.create("other"))
+        for each in (repository, other):
+            for batch in batches:
+                await each.put_many(batch)
+        await client[name].command("profile", 2)
+        yield Filled(store, repository, client[name]["system.profile"])
+        await client[name].command("profile", 0)
+        await client.drop_database(name)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl
-from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from pymongo import AsyncMongoClient
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.restriction import SHARED
@@ -22,11 +20,11 @@ from fhir_server.search.include import Include
 from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
 from fhir_server.search.query import Query
-from fhir_server.store.connection import Store, opened
+from fhir_server.store.connection import Store
 from fhir_server.store.joins import Joins
 from fhir_server.store.matches import Matches
 from fhir_server.store.repository import Repository
-from tests.store.conftest import as_system
+from tests.store.conftest import Filled, as_system, profiled
 from tests.store.resources import BASE, observation, patient
 
 PATIENTS = 300
@@ -60,28 +58,10 @@ def population() -> list[Resource]:
     ]
 
 
-class Filled(NamedTuple):
-    store: Store
-    repository: Repository
-    profile: Any
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def filled(mongo_url: str) -> AsyncIterator[Filled]:
-    """A database of its own, with MongoDB's record of how it ran each query."""
-    name = f"test_{uuid4().hex}"
-    async with (
-        opened(mongo_url=mongo_url, database=name) as store,
-        AsyncMongoClient[Any](mongo_url, serverMonitoringMode="poll") as client,
-    ):
-        repository = as_system(store, await store.tenants.create("acme"))
-        other = as_system(store, await store.tenants.create("other"))
-        for each in (repository, other):
-            await each.put_many(population())
-        await client[name].command("profile", 2)
-        yield Filled(store, repository, client[name]["system.profile"])
-        await client[name].command("profile", 0)
-        await client.drop_database(name)
+    async with profiled(mongo_url, population()) as found:
+        yield found
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, NamedTuple
-from uuid import uuid4
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from pymongo import AsyncMongoClient
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import Scope
 from fhir_server.fhir.resource import Resource
 from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
-from fhir_server.store.connection import Store, opened
+from fhir_server.store.connection import Store
 from fhir_server.store.repository import Page, Repository
-from tests.store.conftest import as_system
+from tests.store.conftest import Filled, as_system, profiled
 from tests.store.resources import BASE, observation, patient, plan_of
 
 PATIENTS = 60
@@ -39,29 +37,11 @@ def person(number: int) -> Resource:
     return patient(f"p{number}", f"Smith{number % 7}", identifier=identifier, birthDate=f"{1950 + number}-01-01")
 
 
-class Filled(NamedTuple):
-    store: Store
-    repository: Repository
-    profile: Any
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def filled(mongo_url: str) -> AsyncIterator[Filled]:
-    """A database of its own, with MongoDB's record of how it ran each query."""
-    name = f"test_{uuid4().hex}"
-    async with (
-        opened(mongo_url=mongo_url, database=name) as store,
-        AsyncMongoClient[Any](mongo_url, serverMonitoringMode="poll") as client,
-    ):
-        repository = as_system(store, await store.tenants.create("acme"))
-        other = as_system(store, await store.tenants.create("other"))
-        for each in (repository, other):
-            await each.put_many([person(number) for number in range(PATIENTS)])
-            await each.put_many([measured(number) for number in range(PATIENTS * EACH)])
-        await client[name].command("profile", 2)
-        yield Filled(store, repository, client[name]["system.profile"])
-        await client[name].command("profile", 0)
-        await client.drop_database(name)
+    people = [person(number) for number in range(PATIENTS)]
+    async with profiled(mongo_url, people, [measured(number) for number in range(PATIENTS * EACH)]) as found:
+        yield found
 
 
 async def pages(repository: Repository, search: str) -> list[Page]:

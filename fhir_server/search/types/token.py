@@ -19,8 +19,6 @@ from fhir_server.search.types import string
 from fhir_server.search.values import parts
 
 FIELD = "tok"
-SPECIAL_VALUES = "http://terminology.hl7.org/CodeSystem/special-values"
-"""The system of true and false. https://hl7.org/fhir/R4/search.html#token"""
 
 _DIALLED = re.compile(r"\+?[\d\s().\-/]+\Z")
 _PUNCTUATION = re.compile(r"[\s().\-/]+")
