@@ -1,4 +1,4 @@
-"""A practice management system of any size: `write(url, clients=1000)`.  The same seed gives the same rows.
+"""A practice management system of any size: `write(url, rows=1000)`.  The same seed gives the same rows.
 
 Clients have appointments, appointments that took place have charges, charges of the insured have claims and payments.
 About one value in fifty is dirty, so that every rule of the mapping meets the data it is for.
@@ -6,46 +6,35 @@ About one value in fifty is dirty, so that every rule of the mapping meets the d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from random import Random
 
-from sqlalchemy import Connection, Table, create_engine, insert
-from sqlalchemy import column as bare_column
-from sqlalchemy import table as bare_table
+from sqlalchemy import Table
 
-from seed.fernet import SAMPLE_KEY
+from seed.database import Progress, is_strict, written
 from seed.pms_clients import client
 from seed.pms_ledger import ledger, numbered
 from seed.pms_providers import npi, provider
 from seed.pms_schema import APPOINTMENTS, CLIENTS, LEDGER, LOCATIONS, METADATA, PRACTICE_PROFILES, PROVIDERS, USERS
+from seed.pms_system import ENCRYPTION_KEYS, KEY_ROTATION_POLICIES, keys, policies
 from seed.pms_visits import appointment
 from seed.practice import TODAY, Practice, Row
+from seed.sealing import SAMPLE_KEY
 from seed.words import FIRST, LAST, PLACES
-
-BATCH = 2_000
 
 
 def write(
     url: str,
     *,
-    clients: int,
+    rows: int,
     tenant: str = "practice",
     seed: int = 1,
     key: str = SAMPLE_KEY,
-    progress: Callable[[str, int], None] = lambda _, __: None,
+    progress: Progress = lambda _, __: None,
 ) -> dict[str, int]:
-    """Writes the database anew and says how many rows each table has; `key` seals the social security numbers."""
-    engine = create_engine(url)
-    practice = Practice(tenant, clients, Random(seed), strict=engine.dialect.name != "sqlite", key=key)
-    METADATA.drop_all(engine)
-    METADATA.create_all(engine)
-    counts = {}
-    with engine.begin() as connection:
-        for table, rows in _tables(practice):
-            counts[table.name] = _write(connection, table, rows, progress)
-    engine.dispose()
-    return counts
+    """Writes the database anew: `rows` clients; says how many rows each table has. `key` seals encrypted columns."""
+    practice = Practice(tenant, rows, Random(seed), strict=is_strict(url), key=key)
+    return written(url, METADATA, _tables(practice), progress)
 
 
 def _tables(practice: Practice) -> Iterator[tuple[Table, Iterable[Row]]]:
@@ -56,18 +45,8 @@ def _tables(practice: Practice) -> Iterator[tuple[Table, Iterable[Row]]]:
     yield CLIENTS, (client(practice, number) for number in range(1, practice.clients + 1))
     yield APPOINTMENTS, (appointment(practice, number) for number in range(1, 2 * practice.clients + 1))
     yield LEDGER, numbered(practice, ledger(practice))
-
-
-def _write(connection: Connection, table: Table, rows: Iterable[Row], progress: Callable[[str, int], None]) -> int:
-    """Values go in as they are: SQLAlchemy would refuse the dates that are none."""
-    names = [each.name for each in table.columns]
-    into = insert(bare_table(table.name, *map(bare_column, names)))
-    written, left = 0, iter(rows)
-    while batch := list(islice(left, BATCH)):
-        connection.execute(into, [{name: row.get(name) for name in names} for row in batch])
-        written += len(batch)
-        progress(table.name, written)
-    return written
+    yield ENCRYPTION_KEYS, keys(practice)
+    yield KEY_ROTATION_POLICIES, policies(practice)
 
 
 def _profiles(practice: Practice) -> Iterator[Row]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from seed import dirt
 from seed.dirt import sometimes
-from seed.fernet import sealed
 from seed.practice import Practice, Row
+from seed.sealing import sealed
 from seed.words import ALLERGIES, DIAGNOSES, FIRST, LANGUAGES, LAST, MEDICATIONS, PAYERS, PLACES, REASONS
 
 

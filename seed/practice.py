@@ -9,7 +9,7 @@ from typing import Any
 
 from seed import dirt
 from seed.dirt import sometimes
-from seed.fernet import SAMPLE_KEY
+from seed.sealing import SAMPLE_KEY
 from seed.words import STREET_KINDS, STREETS
 
 Row = dict[str, Any]

@@ -108,7 +108,7 @@ async def _prepared(chosen: Settings, directory: Path) -> str:
 async def _migrated(store: Store, practice: Practice, directory: Path) -> Report:
     url = f"sqlite:///{directory / practice.name}.db"
     if not (directory / f"{practice.name}.db").exists():
-        pms.write(url, clients=practice.clients, tenant=practice.name, seed=practice.seed)
+        pms.write(url, rows=practice.clients, tenant=practice.name, seed=practice.seed)
     tenant = await store.tenants.get(practice.name) or await store.tenants.create(practice.name, title=practice.title)
     catalogue = migration.declared("pms", tenant)
     source = Source(url)
@@ -119,7 +119,7 @@ async def _migrated(store: Store, practice: Practice, directory: Path) -> Report
                 tenant,
                 catalogue,
                 source,
-                opening=migration.keys([f"pii={pms.SAMPLE_KEY}"]),
+                opening=migration.keys(catalogue, [f"pii={pms.SAMPLE_KEY}"]),
                 options=Options(source_tenant=practice.name),
                 progress=told,
             )

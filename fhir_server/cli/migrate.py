@@ -139,7 +139,7 @@ async def _run(
                     of,
                     catalogue,
                     database,
-                    opening=migration.keys(key),
+                    opening=migration.keys(catalogue, key),
                     options=replace(options, source_tenant=whose),
                     tables=tables,
                     progress=told,

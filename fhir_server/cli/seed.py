@@ -11,25 +11,22 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from sqlalchemy.exc import SQLAlchemyError
 
 from fhir_server.cli.common import Json, errors, fail, show
-from seed import pms
+from seed.systems import SYSTEMS
 
 app = typer.Typer()
 
 
-class System(StrEnum):
-    PMS = "pms"
-
-
-SYSTEMS = {System.PMS: pms.write}
+System = StrEnum("System", {name.upper(): name for name in SYSTEMS})  # type: ignore[misc]
+PMS = System("pms")
 
 
 @app.command()
 def seed(
     to: Annotated[str, typer.Option("--to", help="The database, as SQLAlchemy names it: sqlite:///practice.db.")],
-    system: Annotated[System, typer.Option(help="The legacy system.")] = System.PMS,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="Number of clients; the other tables follow.")] = 1000,
+    system: Annotated[System, typer.Option(help="The legacy system.")] = PMS,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Number of patients; the other tables follow.")] = 1000,
     number: Annotated[int, typer.Option("--seed", help="The same seed gives the same rows.")] = 1,
-    tenant: Annotated[str, typer.Option("--tenant", help="Name of the practice in the column tenant_id.")] = "practice",
+    tenant: Annotated[str, typer.Option("--tenant", help="Name of the practice in its rows.")] = "practice",
     as_json: Json = False,
 ) -> None:
     """Write a sample legacy database, with the dirt that real ones have. Tables of the same names are replaced.
@@ -38,15 +35,15 @@ def seed(
 
       fhir-server seed --system pms --rows 10000 --to sqlite:///practice.db
     """
-    begun = monotonic()
+    begun, chosen = monotonic(), SYSTEMS[system]
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), console=errors, disable=as_json, transient=True
     ) as bar:
         task = bar.add_task("")
         try:
-            counts = SYSTEMS[system](
+            counts = chosen.write(
                 to,
-                clients=rows,
+                rows=rows,
                 tenant=tenant,
                 seed=number,
                 progress=lambda table, count: bar.update(task, description=f"{table}: {count:,} rows"),
@@ -54,10 +51,8 @@ def seed(
         except SQLAlchemyError as problem:
             fail(f"The database cannot be written: {problem.__class__.__name__}: {problem}".split("\n")[0], code=2)
     seconds = monotonic() - begun
-    result = {"tables": counts, "seconds": round(seconds, 2), "keys": {"pii": pms.SAMPLE_KEY}}
+    result = {"tables": counts, "seconds": round(seconds, 2), "keys": dict(chosen.keys)}
     written = ", ".join(f"{count:,} {table}" for table, count in counts.items())
-    show(
-        result,
-        as_json,
-        lambda: f"{written} in {seconds:.1f} s. Encrypted columns open with [bold]--key pii={pms.SAMPLE_KEY}[/]",
-    )
+    keys = " ".join(f"--key {name}={key}" for name, key in chosen.keys.items())
+    opening = f" Encrypted columns open with [bold]{keys}[/]" if keys else ""
+    show(result, as_json, lambda: f"{written} in {seconds:.1f} s.{opening}")

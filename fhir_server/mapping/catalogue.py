@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
 
 from fhir_server.mapping import declaration, document, maps, profiles, systems
+from fhir_server.mapping.ciphers import SCHEMES
 from fhir_server.mapping.maps import ConceptMap
 from fhir_server.mapping.model import Output, TableMapping, output_leaves
-from fhir_server.mapping.problem import MappingError, Problem, refuse
+from fhir_server.mapping.problem import MappingError, Problem, refuse, suggestion
 from fhir_server.mapping.profiles import Profile
 from fhir_server.mapping.systems import Systems
 
@@ -32,6 +33,8 @@ class Catalogue:
     maps: Mapping[str, ConceptMap]
     systems: Systems
     profiles: Mapping[str, Profile]
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """How values of each key class are sealed."""
 
     def in_order(self) -> Iterator[TableMapping]:
         """Declarations in load order: parents before what refers to them."""
@@ -63,11 +66,24 @@ def load(source: str, *, base: str = DEFAULT_BASE, root: Traversable | None = No
         title=document.text(about.entries["title"], SOURCE_FILE, "title"),
         base=base,
         documented=document.texts(about.entries["tables"], SOURCE_FILE, "tables"),
+        keys=_keys(about, f"{source}/{SOURCE_FILE}"),
         tables=_tables(root, source),
         maps=_maps(root, known_systems),
         systems=known_systems,
         profiles=profiles.read(_text(root, "profiles.yaml"), "profiles.yaml"),
     )
+
+
+def _keys(about: document.Table, file: str) -> Mapping[str, str]:
+    """The part `keys` of a source: each class of its encrypted columns, and the scheme."""
+    if "keys" not in about.entries:
+        return {}
+    part = document.table(about.entries["keys"], file, "keys")
+    found = {name: document.text(scheme, file, f"The scheme of {name}") for name, scheme in part.entries.items()}
+    for name, scheme in found.items():
+        if scheme not in SCHEMES:
+            raise refuse(file, part.lines[name], f"'{scheme}' is no scheme.{suggestion(scheme, SCHEMES)}")
+    return found
 
 
 def _root() -> Traversable:

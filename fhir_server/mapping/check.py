@@ -12,9 +12,11 @@ from fhir_server.mapping import check_values
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.elements import Place, UnknownElement, root
 from fhir_server.mapping.fault import CODES
+from fhir_server.mapping.features import features, is_feature
 from fhir_server.mapping.grammar import Column
 from fhir_server.mapping.kinds import Misfit, Scope, column_kind, pipe_kind
 from fhir_server.mapping.model import (
+    Children,
     Constant,
     Each,
     First,
@@ -24,6 +26,7 @@ from fhir_server.mapping.model import (
     Literal,
     Node,
     Output,
+    Parent,
     TableMapping,
     table_leaves,
 )
@@ -81,7 +84,7 @@ class _Check:
         table = self.table
         used = {column.name for leaf in table_leaves(table) for column in leaf.pipe.columns()}
         used |= {column.field for leaf in table_leaves(table) for column in self._row_fields(leaf) if column.field}
-        used |= {*table.key, *table.watermark, *([table.tenant] if table.tenant else [])}
+        used |= {*table.key, *table.watermark, *table.tenant}
         used |= {each.on.name for each in table.related}
         used |= {each.by for each in table.merges.values()} | {
             name for each in table.merges.values() for name in each.order
@@ -89,7 +92,7 @@ class _Check:
         for name in (
             *table.key,
             *table.watermark,
-            *([table.tenant] if table.tenant else []),
+            *(name for name in table.tenant if name not in (*table.parents, *table.children)),
             *table.drop,
             *table.values,
         ):
@@ -117,12 +120,24 @@ class _Check:
             if related.table not in self.catalogue.documented:
                 known = self.catalogue.documented
                 self._say(related.line, f"The source has no table '{related.table}'.{suggestion(related.table, known)}")
-            if related.on.name not in table.columns:
-                self._say(related.line, f"{table.name} has no column '{related.on.name}'.")
+            self._points(related)
         for merge in table.merges.values():
             for name in (merge.by, *merge.order):
                 if name not in table.columns:
                     self._say(merge.line, f"{table.name} has no column '{name}'.{suggestion(name, table.columns)}")
+
+    def _points(self, related: Parent | Children) -> None:
+        """The column that a related row is found by: of this row, or of a parent that is declared before."""
+        name, field = related.on.name, related.on.field
+        if field and isinstance(related, Parent):
+            before = list(self.table.parents)[: list(self.table.parents).index(related.name)]
+            if name not in before:
+                self._say(related.line, f"'{related.on}': there is no parent '{name}' above.{suggestion(name, before)}")
+            elif field not in self.table.parents[name].columns:
+                known = self.table.parents[name].columns
+                self._say(related.line, f"The parent '{name}' has no column '{field}'.{suggestion(field, known)}")
+        elif field or name not in self.table.columns:
+            self._say(related.line, f"{self.table.name} has no column '{related.on}'.")
 
     def _names(self) -> None:
         """Labels are part of ids: two outputs of one type differ in theirs, unless both belong to a value."""
@@ -133,9 +148,7 @@ class _Check:
                 self._say(output.line, f"The output '{output.name}' stands twice, first in line {other.line}.")
 
     def _output(self, output: Output) -> None:
-        if output.resource_type not in resource_types():
-            near = suggestion(output.resource_type, resource_types())
-            self._say(output.line, f"R4 has no resource type '{output.resource_type}'.{near}")
+        if not self._is_type(output):
             return
         if output.merge and output.merge not in self.table.merges:
             self._say(output.line, f"There is no merge '{output.merge}'.{suggestion(output.merge, self.table.merges)}")
@@ -155,6 +168,16 @@ class _Check:
             self._child(place.child("meta"), name, node, output.line, inside)
         self._group(output.body, place, inside)
         self.found.extend(check_values.profiles(output, self.table, self.catalogue))
+
+    def _is_type(self, output: Output) -> bool:
+        name, is_record = output.resource_type, is_feature(output.resource_type)
+        known = features() if is_record else resource_types()
+        if name not in known:
+            what = "There is no feature with records" if is_record else "R4 has no resource type"
+            self._say(output.line, f"{what} '{name}'.{suggestion(name, known)}")
+        if is_record and (output.profiles or output.meta):
+            self._say(output.line, f"'{name}' is a record of a feature; only resources have meta.")
+        return name in known
 
     def _test(self, leaf: Leaf, scope: Scope) -> None:
         kind = self._pipe(leaf, scope)

@@ -11,6 +11,7 @@ from fhir_server.mapping import constants
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.convert import CONVERTERS
 from fhir_server.mapping.elements import Place
+from fhir_server.mapping.features import features
 from fhir_server.mapping.grammar import Step
 from fhir_server.mapping.kinds import Misfit, Scope, bound, is_mapped
 from fhir_server.mapping.maps import SHAPES, Target
@@ -34,7 +35,7 @@ FITS: Mapping[str, frozenset[str]] = {
     "url": frozenset({"url", "uri"}),
 }
 """Element types that a kind may become; any other kind becomes the type of its own name."""
-RAW = frozenset({"integer", "decimal", "boolean", "date", "timestamp", "timestamptz", "time", "json", "blob"})
+RAW = frozenset({"integer", "decimal", "boolean", "date", "timestamp", "timestamptz", "time", "blob"})
 """Kinds of columns that need a converter: databases do not keep their promises about types."""
 LITERALS: Mapping[type, frozenset[str]] = {
     bool: frozenset({"boolean"}),
@@ -240,7 +241,7 @@ def _map_argument(value: str, _: Step, __: Leaf, ___: TableMapping, catalogue: C
 
 
 def _type_argument(value: str, *_: Any) -> None:
-    if value not in kinds():
+    if value not in kinds() and value not in features():
         raise Misfit(f"R4 has no resource type '{value}'.{suggestion(value, kinds())}")
 
 

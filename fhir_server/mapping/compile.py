@@ -22,6 +22,7 @@ from fhir_server.mapping.elements import root
 from fhir_server.mapping.emit import Nodes, none_of, uncertain
 from fhir_server.mapping.emit_pipe import Value
 from fhir_server.mapping.fault import Findings
+from fhir_server.mapping.features import is_feature
 from fhir_server.mapping.grammar import Column
 from fhir_server.mapping.kinds import Scope, column_kind
 from fhir_server.mapping.model import Leaf, Output, TableMapping, output_leaves
@@ -38,7 +39,7 @@ LEGACY = frozenset({("identifier", "use"), ("identifier", "system"), ("identifie
 
 
 class Draft(NamedTuple):
-    """A resource that is to be stored; `key` is the row's, or the value's that it belongs to."""
+    """A resource or record that is to be stored; `key` is the row's, or the value's that it belongs to."""
 
     output: str
     key: str
@@ -167,7 +168,7 @@ class _Function:
 
     def write(self) -> str:
         output, write = self.output, self.writer.line
-        name = self.writer.fresh(f"{output.resource_type}_{(output.label or '').replace('-', '_')}_")
+        name = self.writer.fresh(f"{output.resource_type}_{(output.label or '').replace('-', '_')}_".replace("/", "_"))
         with self.writer.block(f"def {name}({ROW_ARGS})"):
             write(f'"""{output.name}, {self.table.file}:{output.line}"""')
             self._conditions()
@@ -228,14 +229,13 @@ class _Function:
         }
         self._legacy(children)
         self._required(children)
-        origin, prefix = (
-            f"urn:legacy:{self.table.source}:{self.table.table}:",
-            f"{self.table.source}/{self.table.table}/",
-        )
-        write(f"meta = {{'source': {origin!r} + (key if key.isalnum() else quote(key, safe='~:')){self._tags()}}}")
         write(f"name = {name}")
-        resource_id = f"context.ids.of(f'{prefix}{{key}}/{{name}}')"
-        head = f"'resourceType': {self.output.resource_type!r}, 'id': {resource_id}, 'meta': meta"
+        resource_id = f"context.ids.of(f'{self.table.source}/{self.table.table}/{{key}}/{{name}}')"
+        head = f"'resourceType': {self.output.resource_type!r}, 'id': {resource_id}"
+        if not is_feature(self.output.resource_type):
+            origin = f"urn:legacy:{self.table.source}:{self.table.table}:"
+            write(f"meta = {{'source': {origin!r} + (key if key.isalnum() else quote(key, safe='~:')){self._tags()}}}")
+            head += ", 'meta': meta"
         self.nodes.fill("resource", children, head)
         for profile in self.output.profiles:
             self._claim(self.catalogue.profiles[profile], children)
@@ -243,7 +243,7 @@ class _Function:
 
     def _legacy(self, children: dict[str, Value]) -> None:
         """Where a resource can be identified, it also carries the key of the row it comes from."""
-        if "identifier" not in self.place.names():
+        if is_feature(self.output.resource_type) or "identifier" not in self.place.names():
             return
         system = f"{self.catalogue.base}/legacy/{self.table.source}/{self.table.table}"
         legacy = f"{{'use': 'secondary', 'system': {system!r}, 'value': key}}"

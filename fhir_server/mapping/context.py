@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, tzinfo
 
-from cryptography.fernet import Fernet
-
+from fhir_server.mapping.ciphers import Opener
 from fhir_server.mapping.identity import Identity
 
 
@@ -19,5 +18,5 @@ class Context:
     today: date
     zone: tzinfo = UTC
     currency: str = "USD"
-    keys: Mapping[str, Fernet] = field(default_factory=dict)
+    keys: Mapping[str, Opener] = field(default_factory=dict)
     """Source keys by key class (`pii`); never stored, never logged."""

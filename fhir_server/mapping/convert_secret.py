@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cryptography.fernet import InvalidToken
-
+from fhir_server.mapping.ciphers import Unopened
 from fhir_server.mapping.context import Context
 from fhir_server.mapping.converter import Converter
 from fhir_server.mapping.fault import Fault
@@ -13,12 +12,12 @@ from fhir_server.mapping.text import text
 
 
 def decrypt(value: Any, key_class: str, context: Context) -> str | None:
-    """The clear text of a Fernet token under the source's key of a class."""
+    """The clear text of a sealed value under the source's key of a class."""
     if key_class not in context.keys:
         raise Fault("DECRYPT_FAILED", f"There is no key of the class '{key_class}'.")
     try:
-        return text(context.keys[key_class].decrypt(value).decode())
-    except (InvalidToken, ValueError, TypeError) as fault:
+        return text(context.keys[key_class](value).decode())
+    except (Unopened, UnicodeDecodeError) as fault:
         raise Fault("DECRYPT_FAILED", f"The key of the class '{key_class}' does not open the value.") from fault
 
 

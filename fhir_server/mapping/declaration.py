@@ -43,7 +43,7 @@ PARTS = frozenset(
         "drop",
     ]
 )
-STEERING = frozenset({"resourceType", "label", "key", "merge", "when", "each", "meta"})
+STEERING = frozenset({"resourceType", "feature", "label", "key", "merge", "when", "each", "meta"})
 
 
 def read(raw: str, file: str) -> TableMapping:
@@ -57,7 +57,7 @@ class _Reader:
     def __init__(self, whole: Table, file: str):
         self.whole, self.file = whole, file
         _known(whole, PARTS, file, "a declaration")
-        for part in ("source", "key", "columns", "outputs"):
+        for part in ("source", "key", "columns"):
             if part not in whole.entries:
                 raise refuse(file, whole.line, f"A declaration has the part '{part}'.")
         self.blocks = blocks.read(whole.entries["blocks"], file) if "blocks" in whole.entries else {}
@@ -73,7 +73,7 @@ class _Reader:
             file=self.file,
             version=version,
             key=tuple(self._columns("key")),
-            tenant=next(iter(self._columns("tenant")), None),
+            tenant=tuple(self._columns("tenant")),
             watermark=tuple(self._columns("watermark")),
             deleted=self._leaf("deleted"),
             lock=self._lock(),
@@ -160,16 +160,19 @@ class _Reader:
             yield from (Accept(code, leaf) for leaf in template.leaves(found, self.file, code))
 
     def _outputs(self) -> Iterable[Output]:
+        if "outputs" not in self.whole.entries:
+            return
         for found in document.sequence(self.whole.entries["outputs"], self.file, "outputs"):
             yield self._output(blocks.expanded(table(found, self.file, "An output"), self.blocks, self.file))
 
     def _output(self, found: Table) -> Output:
-        if "resourceType" not in found.entries:
-            raise refuse(self.file, found.line, "An output says its resourceType.")
         entries = found.entries
+        kind = next((name for name in ("resourceType", "feature") if name in entries), None)
+        if kind is None:
+            raise refuse(self.file, found.line, "An output says its resourceType, or its feature.")
         meta = table(entries["meta"], self.file, "meta").entries if "meta" in entries else {}
         return Output(
-            resource_type=text(entries["resourceType"], self.file, "resourceType"),
+            resource_type=text(entries[kind], self.file, kind),
             label=text(entries["label"], self.file, "label") if "label" in entries else None,
             body=template.group(found, self.file, STEERING),
             profiles=texts(meta["profile"], self.file, "meta.profile") if "profile" in meta else (),

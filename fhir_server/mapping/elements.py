@@ -1,4 +1,6 @@
-"""Where a name of a template leads in R4: the element, its type, and what may stand below it.  https://hl7.org/fhir/R4/elementdefinition.html"""
+"""Where a name of a template leads in R4, or in a record of a feature: the element, its type, what may stand below it.
+
+https://hl7.org/fhir/R4/elementdefinition.html"""
 
 from __future__ import annotations
 
@@ -6,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fhir_server.fhir.definitions import Binding, Element, kinds, structure
+from fhir_server.fhir.definitions import Binding, Element, kinds
+from fhir_server.mapping.features import described, is_feature
 
 PRIMITIVE = "primitive-type"
 BACKBONE = frozenset({"BackboneElement", "Element"})
@@ -50,10 +53,10 @@ class Place:
             for json_name, type_name in element.json_names():
                 if json_name == name:
                     return _place(self, element, name, type_name)
-        raise UnknownElement(f"{self.path} has no element '{name}' in R4.")
+        raise UnknownElement(f"{self.path} has no element '{name}'{'' if is_feature(self.owner) else ' in R4'}.")
 
     def _elements(self) -> tuple[Element, ...]:
-        return structure(self.owner).elements.get(self.key, ())
+        return described(self.owner).elements.get(self.key, ())
 
 
 def _place(above: Place, element: Element, name: str, type_name: str) -> Place:
@@ -82,6 +85,6 @@ def _children(above: Place, element: Element, type_name: str) -> tuple[str, str]
 
 @lru_cache(maxsize=256)
 def root(resource_type: str) -> Place:
-    """A whole resource; KeyError where R4 has no such type."""
-    structure(resource_type)
+    """A whole resource or record; KeyError where there is no such type."""
+    described(resource_type)
     return Place(resource_type, resource_type, resource_type, resource_type, False, True, None, (), None)

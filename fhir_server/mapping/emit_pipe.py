@@ -45,7 +45,7 @@ class Pipes:
         deleted = (table.deleted.pipe.column.name,) if table.deleted else ()
         self.items_of = ""
         """The column that the loop being written goes over."""
-        self.steering = {*table.key, *table.watermark, *((table.tenant,) if table.tenant else ()), *deleted, POSITION}
+        self.steering = {*table.key, *table.watermark, *table.tenant, *deleted, POSITION}
 
     def emit(self, pipe: Pipe, path: str, place: Place | None) -> Value:
         """The value at the end of the pipe."""

@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from cryptography.fernet import Fernet
-
 from fhir_server.mapping import catalogue, check
 from fhir_server.mapping.catalogue import Catalogue
+from fhir_server.mapping.ciphers import SCHEMES, Opener
 from fhir_server.mapping.context import Context
 from fhir_server.mapping.identity import Identity
 from fhir_server.mapping.model import TableMapping
@@ -48,22 +47,24 @@ def chosen(found: Catalogue, tables: Sequence[str] = ()) -> Iterator[TableMappin
     yield from (table for table in found.in_order() if not tables or table.table in tables)
 
 
-def keys(written: Iterable[str]) -> Mapping[str, Fernet]:
-    """`class=key` as the key of each class; ValueError where one is no Fernet key."""
-    found = {}
+def keys(found: Catalogue, written: Iterable[str]) -> Mapping[str, Opener]:
+    """`class=key` as what opens the values of each class; ValueError where one is no key of the class's scheme."""
+    opening = {}
     for each in written:
         name, _, key = each.partition("=")
+        if name not in found.keys:
+            raise ValueError(f"{found.source} has no key class '{name}'.{suggestion(name, found.keys)}")
+        scheme = found.keys[name]
         try:
-            found[name] = Fernet(key)
+            opening[name] = SCHEMES[scheme](key)
         except ValueError as fault:
-            raise ValueError(
-                f"The key of the class '{name}' is not a Fernet key, 32 bytes in URL-safe Base64."
-            ) from fault
-    return found
+            raise ValueError(f"The key of the class '{name}' is no key of {scheme}: 32 bytes in Base64.") from fault
+    return opening
 
 
 def whose(found: Catalogue, source: Source, tenant: str, given: str | None) -> str | None:
     """Whose rows are read: those named, those of the only tenant there is, or those with the tenant's own name."""
+    source.expect(found.tables)
     if given is not None:
         return given
     names = {name for table in found.in_order() for name in source.tenants(table)}
@@ -82,12 +83,13 @@ async def migrate(
     found: Catalogue,
     source: Source,
     *,
-    opening: Mapping[str, Fernet],
+    opening: Mapping[str, Opener],
     options: Options,
     tables: Sequence[str] = (),
     progress: Progress = lambda _: None,
 ) -> Report:
     """Runs the tables; MappingError before the first row is read where declarations and source do not fit."""
+    source.expect(found.tables)
     errors = [each for each in problems(found, source, tables) if each.severity == "error"]
     if errors:
         raise MappingError(errors)

@@ -92,6 +92,7 @@ class Parent:
     table: str
     by: str
     on: Column
+    """A column of this row, or of another parent of it: `$encounter.patient_id`."""
     columns: Mapping[str, ColumnType]
     line: int
 
@@ -169,7 +170,8 @@ class TableMapping:
     version: str
     """Content hash of what the declaration was read from: a changed mapping maps its rows again."""
     key: tuple[str, ...]
-    tenant: str | None
+    tenant: tuple[str, ...]
+    """Whose row it is: columns, parents or children, the first that says so."""
     watermark: tuple[str, ...]
     deleted: Leaf | None
     lock: Lock | None

@@ -11,14 +11,19 @@ from fhir_server.fhir.outcome import FhirError
 from fhir_server.mapping.compile import Compiled, Draft
 from fhir_server.mapping.context import Context
 from fhir_server.mapping.fault import ERROR, Finding
-from fhir_server.mapping.identity import merged_key
+from fhir_server.mapping.features import described, is_feature
+from fhir_server.mapping.identity import key_text, merged_key
 from fhir_server.mapping.outcome import DELETED, QUARANTINED, SKIPPED, UNCHANGED, WITH_WARNINGS, Outcome
 from fhir_server.mapping.snapshot import row_hash
 from fhir_server.mapping.source import Row, Source
+from fhir_server.mapping.tenancy import TENANT
 from fhir_server.mapping.text import text
 
 WHOLE_ROW = "*"
 """The output name under which a row is written down that gives no output."""
+EVERYONE = "*"
+"""Whose a row is that several tenants point to, where the source is read as one."""
+ACTIVE = ("active", False)
 INACTIVE: Mapping[str, tuple[str, Any]] = {
     **dict.fromkeys(
         (
@@ -30,7 +35,7 @@ INACTIVE: Mapping[str, tuple[str, Any]] = {
             "Schedule",
             "HealthcareService",
         ),
-        ("active", False),
+        ACTIVE,
     ),
     "Location": ("status", "inactive"),
     "Account": ("status", "inactive"),
@@ -54,15 +59,14 @@ class Rows:
         states: StateStore,
         context: Context,
         tenant: str | None,
-        tenant_of: Mapping[str, str],
     ):
         self.table, self.source, self.states, self.context = table, source, states, context
-        self.tenant, self.tenant_of = tenant, tenant_of
+        self.tenant = tenant
         names = list(table.table.columns)
         steering = {*table.table.watermark, *table.table.drop}
         self.names = names
         self.hashed = [at for at, name in enumerate(names) if name not in steering]
-        self.tenant_at = names.index(table.table.tenant) if table.table.tenant else None
+        self.at = {name: at for at, name in enumerate(names)}
         self.watermark_at = [names.index(name) for name in table.table.watermark]
         self.merge_at = {name: names.index(merge.by) for name, merge in table.table.merges.items()}
         self.written: set[str] = set()
@@ -70,7 +74,7 @@ class Rows:
 
     async def outcomes(self, page: Sequence[Row]) -> list[Outcome]:
         """One outcome for each row, then one for each group of rows that the page touches."""
-        related = await asyncio.to_thread(self.source.related, self.table.table, page, self.tenant_of)
+        related = await asyncio.to_thread(self.source.related, self.table.table, page)
         keys = [self.table.key(row) for row in page]
         known = await self._known(keys)
         outcomes = [self._row(*each, known) for each in zip(keys, page, related, strict=True)]
@@ -110,12 +114,12 @@ class Rows:
 
     def _map(self, outcome: Outcome, related: dict[str, Any]) -> None:
         row = outcome.row
-        if self.tenant_at is not None and text(row[self.tenant_at]) is None:
-            outcome.findings.append(
-                self._finding("TENANT_UNRESOLVED", self.table.table.tenant or "", "The row has no tenant.")
-            )
+        owner = self._owner(row, related)
+        if self.table.table.tenant and owner is None:
+            column = self.table.table.tenant[0]
+            outcome.findings.append(self._finding("TENANT_UNRESOLVED", column, "The row has no tenant."))
             return
-        foreign = self._foreign(row, related)
+        foreign = self._foreign(owner, related)
         if foreign:
             outcome.findings.append(
                 self._finding("CROSS_TENANT_REF", foreign, f"'{foreign}' is a row of another tenant.")
@@ -132,7 +136,8 @@ class Rows:
     def _judged(self, outcome: Outcome) -> Outcome:
         """Validates the drafts and settles the status; a row with an error gives nothing."""
         for draft in outcome.drafts:
-            _validate(draft, outcome)
+            if not is_feature(draft.resource["resourceType"]):
+                _validate(draft, outcome)
         if outcome.failed:
             outcome.status, outcome.drafts = QUARANTINED, []
             return outcome
@@ -173,7 +178,7 @@ class Rows:
         table = self.table.table
         grouped = await asyncio.to_thread(self.source.merged, table, table.merges[merge], values, self.tenant)
         flat = [row for value in values for row in grouped.get(value, ())]
-        related = await asyncio.to_thread(self.source.related, table, flat, self.tenant_of)
+        related = await asyncio.to_thread(self.source.related, table, flat)
         by_row = iter(related)
         known = await self._known([merged_key(value) for value in values])
         return [
@@ -229,13 +234,22 @@ class Rows:
     def _changed_at(self, row: Row) -> str | None:
         return next((str(row[at]) for at in self.watermark_at if row[at] is not None), None)
 
-    def _foreign(self, row: Sequence[Any], related: Mapping[str, Any]) -> str | None:
+    def _owner(self, row: Sequence[Any], related: Mapping[str, Any]) -> str | None:
+        """Whose row it is; a row that belongs to everyone who points to it belongs to whom is read for."""
+        for name in self.table.table.tenant:
+            if name in self.table.table.children:
+                return self.tenant or EVERYONE
+            parent = related.get(name) or {}
+            found = text(row[self.at[name]] if name in self.at else parent.get(TENANT))
+            if found is not None:
+                return key_text(found)
+        return None
+
+    def _foreign(self, owner: str | None, related: Mapping[str, Any]) -> str | None:
         """The column that points to a row of another tenant."""
-        if self.tenant_at is None:
-            return None
         for name, parent in self.table.table.parents.items():
-            column, found = self.tenant_of.get(parent.table), related[name]
-            if column and found and found.get(column) is not None and found[column] != row[self.tenant_at]:
+            theirs = (related[name] or {}).get(TENANT)
+            if owner not in (None, EVERYONE) and theirs is not None and key_text(theirs) != owner:
                 return parent.on.name
         return None
 
@@ -243,11 +257,18 @@ class Rows:
         return Finding(code, ERROR, column, self.table.table.name, message)
 
 
+def inactive(name: str) -> tuple[str, Any] | None:
+    """The element that says a resource or record is no longer in use; None where there is none, and it is deleted."""
+    if is_feature(name):
+        return ACTIVE if any(each.name == "active" for each in described(name).elements[name]) else None
+    return INACTIVE.get(name)
+
+
 def _inactive(drafts: Iterable[Draft]) -> Iterable[Draft]:
     for draft in drafts:
-        if draft.resource["resourceType"] in INACTIVE:
-            element, value = INACTIVE[draft.resource["resourceType"]]
-            yield draft._replace(resource={**draft.resource, element: value})
+        found = inactive(draft.resource["resourceType"])
+        if found:
+            yield draft._replace(resource={**draft.resource, found[0]: found[1]})
 
 
 def _validate(draft: Draft, outcome: Outcome) -> None:

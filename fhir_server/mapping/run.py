@@ -47,7 +47,6 @@ class Migration:
 
     def __init__(self, catalogue: Catalogue, source: Source, sink: Sink, context: Context, options: Options):
         self.catalogue, self.source, self.sink, self.context, self.options = catalogue, source, sink, context, options
-        self.tenant_of = {table.table: table.tenant for table in catalogue.tables.values() if table.tenant}
 
     async def run(self, tables: Sequence[str] | None = None, progress: Progress = lambda _: None) -> Report:
         """Maps the tables in load order; a table with too many bad rows ends the run."""
@@ -64,7 +63,7 @@ class Migration:
 
     async def _table(self, table: Compiled, run_id: str, report: TableReport, progress: Progress) -> None:
         begun = monotonic()
-        rows = Rows(table, self.source, self.sink.states, self.context, self.options.source_tenant, self.tenant_of)
+        rows = Rows(table, self.source, self.sink.states, self.context, self.options.source_tenant)
         writing: asyncio.Task[None] | None = None
         try:
             async for page in self._pages(table):
@@ -154,7 +153,7 @@ class Migration:
 
 def _references(table: Compiled, catalogue: Catalogue) -> Iterable[tuple[str, str]]:
     """Columns that hold the key of a row of another table."""
-    own = {table.table.key[0], *((table.table.tenant,) if table.table.tenant else ())}
+    own = {table.table.key[0], *table.table.tenant}
     for leaf in table_leaves(table.table):
         for step in leaf.pipe.steps:
             column = leaf.pipe.column

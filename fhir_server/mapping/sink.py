@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from fhir_server.access.caller import Caller
+from fhir_server.fhir.resource import Resource
 from fhir_server.mapping import snapshot
 from fhir_server.mapping.compile import Compiled, Draft
 from fhir_server.mapping.fault import is_error
+from fhir_server.mapping.features import is_feature
 from fhir_server.mapping.outcome import (
     DELETED,
     MAPPED,
@@ -20,12 +22,15 @@ from fhir_server.mapping.outcome import (
     Outcome,
     TableReport,
 )
-from fhir_server.mapping.rows import INACTIVE, WHOLE_ROW
+from fhir_server.mapping.rows import WHOLE_ROW, inactive
 from fhir_server.store.connection import Store
+from fhir_server.store.features import FeatureRecords
 from fhir_server.store.mappings import MappingStates
 from fhir_server.store.tenants import Tenant
 
 State = dict[str, Any]
+Written = tuple[Resource, int, bool]
+"""What was put, its version, and whether it is new or has changed."""
 
 FHIR_VERSION = "4.0.1"
 
@@ -37,6 +42,7 @@ class Sink:
         self.tenant = tenant.name
         self.repository = store.repository(tenant, Caller.system(tenant.name, "migration"))
         self.states = MappingStates(store, tenant)
+        self.records = FeatureRecords(store, tenant)
         self._key = snapshot.row_key(secret)
 
     async def store(self, table: Compiled, outcomes: Sequence[Outcome], run_id: str, report: TableReport) -> None:
@@ -51,16 +57,14 @@ class Sink:
 
     async def _put(self, outcomes: Sequence[Outcome], report: TableReport) -> dict[str, int]:
         """Versions by resource id; a row whose resources were all there already counts as unchanged."""
-        drafts = [draft for outcome in outcomes for draft in outcome.drafts]
+        drafts = [draft.resource for outcome in outcomes for draft in outcome.drafts]
         versions: dict[str, int] = {}
         changed: set[str] = set()
-        for draft, put in zip(
-            drafts, await self.repository.put_many([draft.resource for draft in drafts]), strict=True
-        ):
-            versions[draft.resource["id"]] = put.version.version_id
-            if put.changed:
-                changed.add(draft.resource["id"])
-                report.resources[draft.resource["resourceType"]] += 1
+        for written, version, is_new in [*await self._put_resources(drafts), *await self._put_records(drafts)]:
+            versions[written["id"]] = version
+            if is_new:
+                changed.add(written["id"])
+                report.resources[written["resourceType"]] += 1
         for outcome in outcomes:
             same = outcome.known and outcome.drafts and not outcome.retired
             if (
@@ -71,19 +75,38 @@ class Sink:
                 outcome.status = UNCHANGED
         return versions
 
+    async def _put_resources(self, drafts: Iterable[Resource]) -> Iterable[Written]:
+        resources = [each for each in drafts if not is_feature(each["resourceType"])]
+        puts = await self.repository.put_many(resources)
+        return [(each, put.version.version_id, put.changed) for each, put in zip(resources, puts, strict=True)]
+
+    async def _put_records(self, drafts: Iterable[Resource]) -> Iterable[Written]:
+        records = [each for each in drafts if is_feature(each["resourceType"])]
+        changed = await self.records.put(records)
+        return [(each, 1, each["id"] in changed) for each in records]
+
     async def _delete(self, outcomes: Sequence[Outcome], report: TableReport) -> None:
         for outcome in outcomes:
             for state in outcome.retired:
                 resource_type, resource_id = state["resource_type"], state["resource_id"]
-                if outcome.is_removed and resource_type in INACTIVE:
-                    await self._deactivate(resource_type, resource_id)
+                remains = inactive(resource_type) if outcome.is_removed else None
+                if remains:
+                    await self._deactivate(resource_type, resource_id, *remains)
                     report.resources[resource_type] += 1
-                elif await self.repository.delete(resource_type, resource_id):
+                elif await self._is_deleted(resource_type, resource_id):
                     report.resources[f"{resource_type} (deleted)"] += 1
 
-    async def _deactivate(self, resource_type: str, resource_id: str) -> None:
+    async def _is_deleted(self, resource_type: str, resource_id: str) -> bool:
+        """Deletes, and says whether there was anything to delete."""
+        if is_feature(resource_type):
+            return await self.records.delete(resource_type, resource_id)
+        return bool(await self.repository.delete(resource_type, resource_id))
+
+    async def _deactivate(self, resource_type: str, resource_id: str, element: str, value: Any) -> None:
         """A row that is gone is treated like one that says it is deleted."""
-        element, value = INACTIVE[resource_type]
+        if is_feature(resource_type):
+            await self.records.set(resource_type, resource_id, element, value)
+            return
         current = await self.repository.current(resource_type, resource_id)
         await self.repository.put_many([{**current.resource(), element: value}])
 

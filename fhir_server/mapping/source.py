@@ -12,21 +12,19 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Engine,
-    and_,
     column,
     create_engine,
     func,
     inspect,
     or_,
     select,
-    table,
-    text,
     tuple_,
 )
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from fhir_server.mapping.model import Children, Merge, Parent, TableMapping
 from fhir_server.mapping.problem import Problem, suggestion
+from fhir_server.mapping.tenancy import TENANT, Tenancy, named
 
 Row = tuple[Any, ...]
 MOST_KEYS = 500
@@ -61,6 +59,11 @@ class Source:
             raise SourceError(f"The source cannot be opened: {fault}") from fault
         except SQLAlchemyError as fault:
             raise SourceError(f"The source does not answer: {fault.__class__.__name__}.") from fault
+        self.tenancy = Tenancy({})
+
+    def expect(self, tables: Mapping[str, TableMapping]) -> None:
+        """Makes known what is declared about the tables, and so whose their rows are."""
+        self.tenancy = Tenancy(tables)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -108,13 +111,15 @@ class Source:
         """The tenants that a table has rows of."""
         if not mapping.tenant or mapping.table not in self.tables:
             return []
-        tenant: ColumnElement[Any] = column(mapping.tenant)
-        wanted = select(tenant).select_from(table(mapping.table)).where(tenant.is_not(None)).distinct().order_by(tenant)
+        tenant = self.tenancy.value(mapping.table)
+        if tenant is None:
+            return []
+        wanted = select(tenant).select_from(named(mapping.table)).where(tenant.is_not(None)).distinct().order_by(tenant)
         with self.engine.connect() as connection:
             return [str(value) for (value,) in connection.execute(wanted)]
 
     def count(self, mapping: TableMapping, tenant: str | None) -> int:
-        wanted = select(func.count()).select_from(table(mapping.table)).where(_of(mapping, tenant))
+        wanted = select(func.count()).select_from(named(mapping.table)).where(self.tenancy.rows(mapping, tenant))
         with self.engine.connect() as connection:
             return int(connection.execute(wanted).scalar_one())
 
@@ -129,7 +134,9 @@ class Source:
         """The next rows in key order: however large the table, memory holds one page."""
         keys: list[ColumnElement[Any]] = [column(name) for name in mapping.key]
         wanted: Any = (
-            select(*map(column, mapping.columns)).select_from(table(mapping.table)).where(_of(mapping, tenant))
+            select(*map(column, mapping.columns))
+            .select_from(named(mapping.table))
+            .where(self.tenancy.rows(mapping, tenant))
         )
         if after is not None:
             wanted = wanted.where(tuple_(*keys) > after if len(keys) > 1 else keys[0] > after[0])
@@ -139,28 +146,28 @@ class Source:
         with self.engine.connect() as connection:
             return [tuple(row) for row in connection.execute(wanted.order_by(*keys).limit(size))]
 
-    def related(self, mapping: TableMapping, rows: Sequence[Row], tenant_of: Mapping[str, str]) -> list[dict[str, Any]]:
+    def related(self, mapping: TableMapping, rows: Sequence[Row]) -> list[dict[str, Any]]:
         """For each row its parents (a row or None) and children (a list): one query each, however many rows."""
         found: list[dict[str, Any]] = [{} for _ in rows]
-        names = list(mapping.columns)
+        at = {name: position for position, name in enumerate(mapping.columns)}
         for related in mapping.related:
-            at = names.index(related.on.name)
-            grouped = self._grouped(related, {row[at] for row in rows if row[at] is not None}, tenant_of)
-            for into, row in zip(found, rows, strict=True):
-                belonging = grouped.get(row[at], [])
+            name, field = related.on.name, related.on.field
+            values = [(into[name] or {}).get(field) for into in found] if field else [row[at[name]] for row in rows]
+            grouped = self._grouped(related, {value for value in values if value is not None})
+            for into, value in zip(found, values, strict=True):
+                belonging = grouped.get(value, [])
                 into[related.name] = belonging if isinstance(related, Children) else next(iter(belonging), None)
         return found
 
-    def _grouped(
-        self, related: Parent | Children, values: set[Any], tenant_of: Mapping[str, str]
-    ) -> dict[Any, list[dict[str, Any]]]:
+    def _grouped(self, related: Parent | Children, values: set[Any]) -> dict[Any, list[dict[str, Any]]]:
         by: ColumnElement[Any] = column(related.by)
-        tenant = tenant_of.get(related.table)
-        names = list(dict.fromkeys([related.by, *related.columns, *([tenant] if tenant else [])]))
+        names = list(dict.fromkeys([related.by, *related.columns]))
         order: list[ColumnElement[Any]] = (
             [column(name) for name in related.order] if isinstance(related, Children) else []
         )
-        wanted: Any = select(*map(column, names)).select_from(table(related.table)).order_by(by, *order)
+        tenant = self.tenancy.value(related.table) if isinstance(related, Parent) else None
+        chosen = [*map(column, names), *([tenant.label(TENANT)] if tenant is not None else [])]
+        wanted: Any = select(*chosen).select_from(named(related.table)).order_by(by, *order)
         grouped: dict[Any, list[dict[str, Any]]] = {}
         with self.engine.connect() as connection:
             for some in _chunks(sorted(values, key=repr)):
@@ -172,7 +179,9 @@ class Source:
         """All rows of each value, in the order that the merge states."""
         by: ColumnElement[Any] = column(merge.by)
         wanted: Any = (
-            select(*map(column, mapping.columns)).select_from(table(mapping.table)).where(_of(mapping, tenant))
+            select(*map(column, mapping.columns))
+            .select_from(named(mapping.table))
+            .where(self.tenancy.rows(mapping, tenant))
         )
         wanted = wanted.order_by(by, *map(column, merge.order))
         at = list(mapping.columns).index(merge.by)
@@ -187,10 +196,14 @@ class Source:
         """How many rows point to a row that is not there; all that point, where nothing maps the target."""
         pointing: ColumnElement[Any] = column(name)
         wanted = (
-            select(func.count()).select_from(table(mapping.table)).where(_of(mapping, tenant), pointing.is_not(None))
+            select(func.count())
+            .select_from(named(mapping.table))
+            .where(self.tenancy.rows(mapping, tenant), pointing.is_not(None))
         )
         if target is not None:
-            keys: Any = select(column(target.key[0])).select_from(table(target.table)).where(_of(target, tenant))
+            keys: Any = (
+                select(column(target.key[0])).select_from(named(target.table)).where(self.tenancy.rows(target, tenant))
+            )
             wanted = wanted.where(pointing.not_in(keys))
         with self.engine.connect() as connection:
             return int(connection.execute(wanted).scalar_one())
@@ -204,17 +217,9 @@ class Source:
         found: set[str] = set()
         with self.engine.connect() as connection:
             for some in _chunks(values):
-                wanted = select(key).select_from(table(mapping.table)).where(key.in_(some))
+                wanted = select(key).select_from(named(mapping.table)).where(key.in_(some))
                 found |= {str(value) for (value,) in connection.execute(wanted)}
         return found
-
-
-def _of(mapping: TableMapping, tenant: str | None) -> ColumnElement[bool]:
-    """The rows of a tenant, and those that say none, which are reported."""
-    if not mapping.tenant or tenant is None:
-        return text("1 = 1")  # type: ignore[return-value]
-    mine: ColumnElement[Any] = column(mapping.tenant)
-    return and_(or_(mine == tenant, mine.is_(None)))
 
 
 def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:

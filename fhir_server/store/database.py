@@ -14,7 +14,17 @@ from pymongo.write_concern import WriteConcern
 
 from fhir_server.store.bodies import Bodies, InGridFs
 from fhir_server.store.codec import OPTIONS, PLAIN
-from fhir_server.store.layout import CLAIMS, HISTORY, IDEMPOTENCY, MAPPINGS, MIGRATIONS, RESOURCES, SNAPSHOTS, Document
+from fhir_server.store.layout import (
+    CLAIMS,
+    FEATURES,
+    HISTORY,
+    IDEMPOTENCY,
+    MAPPINGS,
+    MIGRATIONS,
+    RESOURCES,
+    SNAPSHOTS,
+    Document,
+)
 
 Client = AsyncMongoClient[Document]
 Collection = AsyncCollection[Document]
@@ -37,6 +47,7 @@ class Database:
     idempotency: Collection
     mappings: Collection
     snapshots: Collection
+    features: Collection
     migrations: Collection
     bodies: Bodies
     session: Callable[[], Session]
@@ -46,7 +57,7 @@ class Database:
     @property
     def personal(self) -> tuple[Collection, ...]:
         """All that hold data of tenants, under keys that start with the tenant."""
-        return self.resources, self.history, self.claims, self.idempotency, self.mappings, self.snapshots
+        return self.resources, self.history, self.claims, self.idempotency, self.mappings, self.snapshots, self.features
 
 
 def database(client: Client, name: str) -> Database:
@@ -70,5 +81,6 @@ def collections(database: Any) -> dict[str, Any]:
         "idempotency": database[IDEMPOTENCY],
         "mappings": database[MAPPINGS],
         "snapshots": database[SNAPSHOTS],
+        "features": database[FEATURES],
         "migrations": database[MIGRATIONS],
     }

@@ -17,6 +17,8 @@ KEYS = "keys"
 MIGRATIONS = "migrations"
 MAPPINGS = "fhir_mappings"
 SNAPSHOTS = "mapping_snapshots"
+FEATURES = "features"
+"""Records of the server's features that are no resources: accounts, roles, keys, templates."""
 BODIES = "bodies"
 """The GridFS bucket of bodies too large for their document."""
 
@@ -52,6 +54,9 @@ MAPPING_INDEXES: dict[str, Keys] = {
     "row": [*_TABLE, ("source_pk", 1), ("output", 1)],
     "status": [*_TABLE, ("status", 1)],
 }
+
+
+FEATURE_INDEXES: dict[str, Keys] = {"feature": [("tenant_id", 1), ("feature", 1), ("kind", 1), ("id", 1)]}
 
 
 def key(tenant: str, resource_type: str, resource_id: str) -> str:

@@ -8,25 +8,25 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_server.fhir.primitives import interval_of
 from fhir_server.mapping import document
+from fhir_server.mapping.ciphers import fernet
 from fhir_server.mapping.context import Context
 from fhir_server.mapping.convert import CONVERTERS
 from fhir_server.mapping.convert_time import date_time, instant, inverted
 from fhir_server.mapping.fault import CODES, Fault
 from fhir_server.mapping.identity import Identity
-from seed.fernet import SAMPLE_KEY, sealed
+from seed.sealing import SAMPLE_KEY, sealed
 
 CONTEXT = Context(
     Identity("https://x.example", "acme"),
     date(2025, 6, 30),
     ZoneInfo("America/New_York"),
     "EUR",
-    {"pii": Fernet(SAMPLE_KEY)},
+    {"pii": fernet(SAMPLE_KEY)},
 )
 TABLE = document.plain(document.read(Path(__file__).with_name("convert.yaml").read_text(), "convert.yaml"))
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
 from sqlalchemy import create_engine, text
 
 from fhir_server.access.caller import Caller
@@ -35,7 +34,7 @@ async def store(mongo_url: str, database_name: str) -> AsyncIterator[Store]:
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path / 'pms.db'}"
-    sample.write(url, clients=CLIENTS, tenant="practice", seed=11)
+    sample.write(url, rows=CLIENTS, tenant="practice", seed=11)
     return url
 
 
@@ -63,7 +62,7 @@ class Run:
                 tenant,
                 migration.declared("pms", tenant),
                 source,
-                opening=migration.keys([f"pii={sample.SAMPLE_KEY}"]),
+                opening=migration.keys(migration.declared("pms"), [f"pii={sample.SAMPLE_KEY}"]),
                 options=Options(source_tenant="practice", **{"error_limit": 1.0, **options}),
                 tables=tables,
             )
@@ -105,7 +104,7 @@ def counts(report: Report) -> dict[str, Counter[str]]:
 
 async def test_rows_add_up_and_every_resource_is_valid(run: Run) -> None:
     report = await run()
-    assert [each.table for each in report.tables] == ["providers", "clients", "appointments", "ledger"]
+    assert [each.table for each in report.tables] == [each.table for each in migration.declared("pms").in_order()]
     for each in report.tables:
         assert each.balanced
         assert each.rows == Source(run.url).count(migration.declared("pms").tables[each.table], "practice")
@@ -113,7 +112,9 @@ async def test_rows_add_up_and_every_resource_is_valid(run: Run) -> None:
     tenant = await run.store.tenants.get(run.tenant)
     assert tenant is not None
     documents = [each async for each in run.store.common.resources.find({"t": run.tenant, "del": False})]
-    assert len(documents) == sum(sum(each.resources.values()) for each in report.tables)
+    records = await run.store.common.features.count_documents({"tenant_id": run.tenant})
+    assert len(documents) + records == sum(sum(each.resources.values()) for each in report.tables)
+    assert records
     for document in documents:
         validate.check(json.trusted(bytes(document["body"])))
 
@@ -341,5 +342,7 @@ async def test_states_say_where_a_resource_comes_from(run: Run) -> None:
 
 def test_a_key_that_is_none_is_refused_by_class() -> None:
     with pytest.raises(ValueError, match="class 'pii'"):
-        migration.keys(["pii=short"])
-    assert isinstance(migration.keys([f"pii={sample.SAMPLE_KEY}"])["pii"], Fernet)
+        migration.keys(migration.declared("pms"), ["pii=short"])
+    with pytest.raises(ValueError, match="no key class 'pi'"):
+        migration.keys(migration.declared("pms"), ["pi=short"])
+    assert migration.keys(migration.declared("pms"), [f"pii={sample.SAMPLE_KEY}"]).keys() == {"pii"}

@@ -5,19 +5,22 @@ from sqlalchemy import create_engine, text
 
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.source import Source, SourceError
+from fhir_server.mapping.tenancy import TENANT
 from seed import pms as sample
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = f"sqlite:///{tmp_path_factory.mktemp('source') / 'pms.db'}"
-    sample.write(url, clients=120, tenant="acme", seed=3)
+    sample.write(url, rows=120, tenant="acme", seed=3)
     return url
 
 
 @pytest.fixture
-def source(url: str) -> Source:
-    return Source(url)
+def source(url: str, pms: Catalogue) -> Source:
+    source = Source(url)
+    source.expect(pms.tables)
+    return source
 
 
 def test_the_sample_database_is_what_the_declarations_expect(source: Source, pms: Catalogue) -> None:
@@ -26,7 +29,7 @@ def test_the_sample_database_is_what_the_declarations_expect(source: Source, pms
 
 def test_a_schema_that_differs_is_named(tmp_path: Path, pms: Catalogue) -> None:
     url = f"sqlite:///{tmp_path / 'odd.db'}"
-    sample.write(url, clients=1)
+    sample.write(url, rows=1)
     with create_engine(url).begin() as connection:
         connection.execute(text("ALTER TABLE clients RENAME COLUMN last_name TO surname"))
         connection.execute(text("DROP TABLE users"))
@@ -65,13 +68,13 @@ def test_values_come_as_they_are(source: Source, pms: Catalogue) -> None:
 def test_parents_are_read_with_one_query_for_all_rows(source: Source, pms: Catalogue) -> None:
     table = pms.tables["ledger"]
     page = source.page(table, "acme", None, 100)
-    related = source.related(table, page, {"appointments": "tenant_id"})
+    related = source.related(table, page)
     assert len(related) == len(page)
     at = list(table.columns).index("appointment_id")
     for row, found in zip(page, related, strict=True):
         assert found["practice"]["id"] == 1
         assert found["appointment"]["id"] == row[at]
-        assert found["appointment"]["tenant_id"] == "acme"
+        assert found["appointment"][TENANT] == "acme"
 
 
 def test_merged_rows_are_whole_and_in_order(source: Source, pms: Catalogue) -> None:

@@ -1,7 +1,8 @@
 """Golden rows: what rows of a legacy table become.  `python -m tests.mappings.golden` writes the answers anew.
 
-A case holds rows as the driver gives them, with their parents; the answer is every resource and finding. `enums` are
-short cases: a row with one column changed, the typical one unless a title is named, and one element of the answer.
+A case holds rows as the driver gives them, with their parents and children; the answer is every resource and finding.
+`enums` are short cases: a row with one column changed, the typical one unless a title is named, and one element of
+the answer.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cryptography.fernet import Fernet
 
 from fhir_server.mapping import catalogue, check, document
 from fhir_server.mapping.catalogue import Catalogue
+from fhir_server.mapping.ciphers import SCHEMES
 from fhir_server.mapping.compile import Compiled, compiled
 from fhir_server.mapping.context import Context
 from fhir_server.mapping.fault import Finding
 from fhir_server.mapping.identity import Identity, merged_key
-from seed.fernet import SAMPLE_KEY
+from seed.sealing import SAMPLE_KEY
 
 ROOT = Path(__file__).parent
 HEAD = (
@@ -56,9 +57,9 @@ def read() -> Iterator[Golden]:
         yield Golden(path, compiled(source.tables[path.stem], source), found["cases"], found.get("enums", []))
 
 
-def context() -> Context:
-    ids = Identity(catalogue.DEFAULT_BASE, "acme")
-    return Context(ids, date(2025, 6, 30), keys={"pii": Fernet(SAMPLE_KEY)})
+def context(table: Compiled) -> Context:
+    keys = {name: SCHEMES[scheme](SAMPLE_KEY) for name, scheme in declared(table.table.source).keys.items()}
+    return Context(Identity(catalogue.DEFAULT_BASE, "acme"), date(2025, 6, 30), keys=keys)
 
 
 def answer(golden: Golden, case: dict[str, Any]) -> Answer:
@@ -68,7 +69,7 @@ def answer(golden: Golden, case: dict[str, Any]) -> Answer:
     for row in case["rows"]:
         values = tuple(row.get(name) for name in golden.table.table.columns)
         key = golden.table.key(values)
-        for draft in golden.table.drafts(values, key, _related(golden, case), context(), findings):
+        for draft in golden.table.drafts(values, key, _related(golden, case), context(golden.table), findings):
             resources[f"{draft.output} {draft.key}"] = draft.resource
     for merge in golden.table.table.merges.values():
         resources |= _merged(golden, case, merge.name, merge.by, findings)
@@ -91,12 +92,13 @@ def _merged(golden: Golden, case: dict[str, Any], name: str, by: str, findings: 
         next((row[column] for row in reversed(rows) if row.get(column) is not None), None) for column in columns
     )
     related = {**_related(golden, case), name: items}
-    drafts = golden.table.merged(name, lead, merged_key(rows[0][by]), related, context(), findings)
+    drafts = golden.table.merged(name, lead, merged_key(rows[0][by]), related, context(golden.table), findings)
     return {f"{draft.output} {draft.key}": draft.resource for draft in drafts}
 
 
 def _related(golden: Golden, case: dict[str, Any]) -> dict[str, Any]:
-    return {name: case.get("parents", {}).get(name) for name in golden.table.table.parents}
+    parents = {name: case.get("parents", {}).get(name) for name in golden.table.table.parents}
+    return parents | {name: case.get("children", {}).get(name, []) for name in golden.table.table.children}
 
 
 def enum_answer(golden: Golden, line: list[Any]) -> Any:

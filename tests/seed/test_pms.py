@@ -9,8 +9,8 @@ from cryptography.fernet import Fernet
 
 from fhir_server.mapping.convert_text import npi as is_npi
 from seed import pms
-from seed.fernet import SAMPLE_KEY, sealed
 from seed.pms_providers import npi
+from seed.sealing import SAMPLE_KEY, sealed
 
 TABLES = ("practice_profiles", "locations", "providers", "users", "clients", "appointments", "ledger")
 
@@ -25,7 +25,7 @@ def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
 @pytest.fixture(scope="module")
 def practice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("seed") / "pms.db"
-    pms.write(f"sqlite:///{path}", clients=1500, tenant="acme", seed=5)
+    pms.write(f"sqlite:///{path}", rows=1500, tenant="acme", seed=5)
     return path
 
 
@@ -35,15 +35,15 @@ def everything(path: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 def test_the_same_seed_gives_the_same_rows(tmp_path: Path) -> None:
     for name, seed in (("one", 7), ("same", 7), ("other", 8)):
-        pms.write(f"sqlite:///{tmp_path / name}", clients=50, seed=seed)
+        pms.write(f"sqlite:///{tmp_path / name}", rows=50, seed=seed)
     assert everything(tmp_path / "one") == everything(tmp_path / "same")
     assert everything(tmp_path / "one") != everything(tmp_path / "other")
 
 
 def test_writing_again_replaces_what_was_there(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x'}"
-    pms.write(url, clients=50)
-    counts = pms.write(url, clients=20)
+    pms.write(url, rows=50)
+    counts = pms.write(url, rows=20)
     assert counts["clients"] == 20
     assert len(rows(tmp_path / "x", "SELECT * FROM clients")) == 20
 

@@ -11,6 +11,7 @@ from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.store import tenants
 from fhir_server.store.connection import Store, opened
+from fhir_server.store.features import FeatureRecords
 from fhir_server.store.mappings import MappingStates
 from tests.store.conftest import as_system, new_tenant
 from tests.store.resources import observation, patient
@@ -94,6 +95,7 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
         await repository.transaction(lambda inside: inside.keep_answer("key", "request", EntryResponse(201)))
         await MappingStates(any_store, repository.tenant).save([STATE])
         await MappingStates(any_store, repository.tenant).keep_snapshots([STATE])
+        await FeatureRecords(any_store, repository.tenant).put([{"resourceType": "accounts/user", "id": "u1"}])
     key = await any_store.keys.signing(name)
     await any_store.tenants.erase(name)
     assert await any_store.tenants.get(name) is None

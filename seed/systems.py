@@ -1,0 +1,32 @@
+"""The legacy systems that sample databases can be written for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from seed import pms
+from seed.sealing import SAMPLE_KEY
+
+
+class Write(Protocol):
+    """Writes a database anew: `rows` patients, and what belongs to them; answers the number of rows by table."""
+
+    def __call__(
+        self, url: str, *, rows: int, tenant: str, seed: int, progress: Callable[[str, int], None]
+    ) -> dict[str, int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One of them; `keys` open its encrypted columns, by class."""
+
+    title: str
+    write: Write
+    keys: Mapping[str, str]
+
+
+SYSTEMS: Mapping[str, System] = {
+    "pms": System("Practice management system", pms.write, {"pii": SAMPLE_KEY}),
+}
