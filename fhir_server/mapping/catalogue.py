@@ -18,6 +18,8 @@ from fhir_server.mapping.profiles import Profile
 from fhir_server.mapping.systems import Systems
 
 SOURCE_FILE = "source.yaml"
+BLOCKS_FILE = "blocks.yaml"
+"""Blocks that the declarations of every source may use."""
 DEFAULT_BASE = "https://fhir-server.example"
 
 
@@ -100,13 +102,14 @@ def _yaml(root: Traversable, folder: str) -> list[str]:
 
 def _tables(root: Traversable, source: str) -> Mapping[str, TableMapping]:
     tables: dict[str, TableMapping] = {}
+    shared = _text(root, BLOCKS_FILE) if root.joinpath(BLOCKS_FILE).is_file() else ""
     faults: list[Problem] = []
     for name in _yaml(root, source):
         if name == SOURCE_FILE:
             continue
         file = f"{source}/{name}"
         try:
-            found = declaration.read(_text(root, file), file)
+            found = declaration.read(_text(root, file), file, shared)
         except MappingError as fault:
             faults.extend(fault.problems)
             continue

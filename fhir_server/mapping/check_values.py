@@ -33,6 +33,7 @@ FITS: Mapping[str, frozenset[str]] = {
     "number": frozenset({"decimal"}),
     "test": frozenset({"boolean"}),
     "url": frozenset({"url", "uri"}),
+    "Quantity": frozenset({"Quantity", "SimpleQuantity"}),
 }
 """Element types that a kind may become; any other kind becomes the type of its own name."""
 RAW = frozenset({"integer", "decimal", "boolean", "date", "timestamp", "timestamptz", "time", "blob"})

@@ -8,6 +8,7 @@ from fhir_server.mapping import (
     convert_code,
     convert_contact,
     convert_list,
+    convert_measure,
     convert_number,
     convert_secret,
     convert_text,
@@ -23,6 +24,7 @@ CONVERTERS: Mapping[str, Converter] = {
     **convert_code.CONVERTERS,
     **convert_list.CONVERTERS,
     **convert_secret.CONVERTERS,
+    **convert_measure.CONVERTERS,
     "absent": Converter(lambda value: value, frozenset({"*"}), "same", ("word",), none=True, always=True),
 }
 """`absent(unknown)` is written by the compiler, which knows what the element can say instead of a value."""

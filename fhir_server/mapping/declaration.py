@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fhir_server.mapping import blocks, document, template
+from fhir_server.mapping.blocks import Block
 from fhir_server.mapping.document import Node, Table, table, text, texts
 from fhir_server.mapping.grammar import Column
 from fhir_server.mapping.model import (
@@ -46,21 +47,26 @@ PARTS = frozenset(
 STEERING = frozenset({"resourceType", "feature", "label", "key", "merge", "when", "each", "meta"})
 
 
-def read(raw: str, file: str) -> TableMapping:
-    """A declaration, its grammar checked but not yet what it says about FHIR."""
-    return _Reader(document.read(raw, file), file).declaration(hashlib.sha256(raw.encode()).hexdigest()[:16])
+def read(raw: str, file: str, shared: str = "") -> TableMapping:
+    """A declaration, its grammar checked but not yet what it says about FHIR; `shared` holds blocks for all of them."""
+    common = blocks.read(document.read(shared, "blocks.yaml"), "blocks.yaml") if shared else {}
+    reader = _Reader(document.read(raw, file), file, common)
+    used = shared if reader.uses & common.keys() else ""
+    return reader.declaration(hashlib.sha256(f"{raw}{used}".encode()).hexdigest()[:16])
 
 
 class _Reader:
     """The parts of one file."""
 
-    def __init__(self, whole: Table, file: str):
+    def __init__(self, whole: Table, file: str, common: Mapping[str, Block]):
         self.whole, self.file = whole, file
         _known(whole, PARTS, file, "a declaration")
         for part in ("source", "key", "columns"):
             if part not in whole.entries:
                 raise refuse(file, whole.line, f"A declaration has the part '{part}'.")
-        self.blocks = blocks.read(whole.entries["blocks"], file) if "blocks" in whole.entries else {}
+        own = blocks.read(whole.entries["blocks"], file) if "blocks" in whole.entries else {}
+        self.blocks = {**common, **own}
+        self.uses = set(self._used()) - own.keys()
 
     def declaration(self, version: str) -> TableMapping:
         source, _, name = text(self.whole.entries["source"], self.file, "source").partition(".")
@@ -158,6 +164,13 @@ class _Reader:
     def _accept(self) -> Iterable[Accept]:
         for code, found in self._part("accept").entries.items():
             yield from (Accept(code, leaf) for leaf in template.leaves(found, self.file, code))
+
+    def _used(self) -> Iterable[str]:
+        """The blocks that outputs name."""
+        outputs = self.whole.entries.get("outputs")
+        for each in outputs if isinstance(outputs, document.Sequence) else ():
+            if isinstance(each, Table) and "uses" in each.entries:
+                yield from (use.partition("(")[0].strip() for use in texts(each.entries["uses"], self.file, "uses"))
 
     def _outputs(self) -> Iterable[Output]:
         if "outputs" not in self.whole.entries:

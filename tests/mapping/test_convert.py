@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_server.fhir.primitives import interval_of
-from fhir_server.mapping import document
+from fhir_server.mapping import document, maps
 from fhir_server.mapping.ciphers import fernet
 from fhir_server.mapping.context import Context
 from fhir_server.mapping.convert import CONVERTERS
+from fhir_server.mapping.convert_measure import quantity_in
 from fhir_server.mapping.convert_time import date_time, instant, inverted
 from fhir_server.mapping.fault import CODES, Fault
 from fhir_server.mapping.identity import Identity
@@ -59,7 +60,7 @@ def test_every_converter_that_may_fail_says_so_and_is_in_the_table() -> None:
     failing = {case["call"] for lines in TABLE.values() for case in lines if "fault" in case}
     assert {name for name in failing if not CONVERTERS[name].fails} == set()
     tried = {case["call"] for lines in TABLE.values() for case in lines}
-    untried = {"absent", "map", "code_of", "copy", "note", "const", "cc", "reference", "link", "b64", "fax"}
+    untried = {"absent", "map", "code_of", "copy", "note", "const", "cc", "reference", "link", "b64", "fax", "qty_in"}
     assert set(CONVERTERS) - tried == untried
 
 
@@ -110,3 +111,21 @@ def test_no_converter_of_text_raises_anything_but_a_fault(value: str) -> None:
         args = ["home"] if converter.args == ("word",) else []
         with suppress(Fault):
             converter.call(value, *args, *([CONTEXT] if converter.context else []))
+
+
+UNITS = maps.read(
+    "title: t\ntargets: [Quantity.code]\nrows:\n  - {source: [mcg/dL], target: UCUM|ug/dL, equivalence: equal}\n",
+    "maps/units.yaml",
+    "units",
+    {"UCUM": "http://unitsofmeasure.org", "base": "https://x.example"},
+)
+
+
+def test_a_unit_of_another_column_is_translated() -> None:
+    measured = {"value": Decimal("7.20"), "unit": "MCG/dL", "system": "http://unitsofmeasure.org", "code": "ug/dL"}
+    assert quantity_in("7.20", "MCG/dL", UNITS) == measured
+    assert quantity_in("7.20", None, UNITS) == {"value": Decimal("7.20")}
+    assert quantity_in("n/a", "mcg/dL", UNITS) is None
+    with pytest.raises(Fault) as refused:
+        quantity_in("7.20", "spoons", UNITS)
+    assert (refused.value.code, refused.value.kept) == ("UNIT_UNMAPPED", {"value": Decimal("7.20"), "unit": "spoons"})
