@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from capability import elements
+from capability import elements, shipped
 from capability.elements import Row
 from capability.package import Definition, definitions
 from capability.terminology import Codings, NotEnumerable, Terminology
@@ -159,6 +159,7 @@ def main(package: Path) -> None:
         ("operations.json", 46, write_list("operations.json", operations(package))),
         ("required_codes.json", len(bound), write_object("required_codes.json", bound)),
         ("value_sets.json", len(others), write_object("value_sets.json", others)),
+        ("terminology.zip", *shipped.write(package, HERE / "terminology.zip")),
         ("left_out.json", sum(map(len, left_out.values())), write_object("left_out.json", left_out)),
     ]
     for name, count, size in report:

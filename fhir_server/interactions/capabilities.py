@@ -42,7 +42,7 @@ _STARTED = datetime.now(UTC)
 async def run(ctx: Context, entry: EntryRequest) -> EntryResponse:
     mode = dict(entry.query).get("mode", "full")
     if mode == "terminology":
-        raise not_supported("There is no TerminologyCapabilities: this server has no terminology operations.")
+        raise not_supported("There is no TerminologyCapabilities; the CapabilityStatement lists what there is.")
     if mode not in _MODES:
         raise bad_value(f"mode is '{mode}'; it can be {' or '.join(_MODES)}.")
     head = json.encode(_head(ctx.base, ctx.repo.tenant.title or ctx.repo.tenant.name))

@@ -6,23 +6,22 @@ from dataclasses import replace
 
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import Issue, error
-from fhir_server.interactions import cursor
+from fhir_server.interactions import codes, cursor
 from fhir_server.interactions.context import Context
 from fhir_server.search import compartment, joins
 from fhir_server.search.bundle import searchset
 from fhir_server.search.page import Position
-from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
 from fhir_server.search.query import Query
 from fhir_server.store.repository import Included, Page
 
 
 async def by_type(ctx: Context, entry: EntryRequest, resource_type: str) -> EntryResponse:
-    return await _answer(ctx, entry, resource_type, _query(ctx, entry, (resource_type,)))
+    return await _answer(ctx, entry, resource_type, await _query(ctx, entry, (resource_type,)))
 
 
 async def by_system(ctx: Context, entry: EntryRequest) -> EntryResponse:
-    return await _answer(ctx, entry, "", _query(ctx, entry, ()))
+    return await _answer(ctx, entry, "", await _query(ctx, entry, ()))
 
 
 async def in_compartment(
@@ -31,7 +30,7 @@ async def in_compartment(
     """Of one type. https://hl7.org/fhir/R4/http.html#vsearch"""
     if resource_type not in compartment.members(compartment_type):
         raise error("not-found", f"No {resource_type} is in the compartment of a {compartment_type}.")
-    query = _query(ctx, entry, (resource_type,))
+    query = await _query(ctx, entry, (resource_type,))
     query = await _within(ctx, query, compartment_type, compartment_id)
     return await _answer(ctx, entry, f"{compartment_type}/{compartment_id}/{resource_type}", query)
 
@@ -40,7 +39,7 @@ async def whole_compartment(
     ctx: Context, entry: EntryRequest, compartment_type: str, compartment_id: str
 ) -> EntryResponse:
     """Of the types in `_type`, or of all that the caller may search."""
-    query = _query(ctx, entry, compartment.members(compartment_type))
+    query = await _query(ctx, entry, compartment.members(compartment_type))
     if not any(name == "_type" for name, _ in query.applied):
         query = replace(query, resource_types=ctx.repo.searchable(query.resource_types))
     query = await _within(ctx, query, compartment_type, compartment_id)
@@ -53,15 +52,8 @@ async def _within(ctx: Context, query: Query, compartment_type: str, compartment
     return joins.narrowed(query, compartment.nothing())
 
 
-def _query(ctx: Context, entry: EntryRequest, resource_types: tuple[str, ...]) -> Query:
-    return parse(
-        resource_types,
-        entry.query,
-        lenient="handling=lenient" in entry.prefer,
-        base=ctx.base,
-        max_count=ctx.limits.max_count,
-        default_count=ctx.limits.default_count,
-    )
+async def _query(ctx: Context, entry: EntryRequest, resource_types: tuple[str, ...]) -> Query:
+    return await codes.parsed(ctx, resource_types, entry.query, lenient="handling=lenient" in entry.prefer)
 
 
 async def _answer(ctx: Context, entry: EntryRequest, path: str, asked_for: Query) -> EntryResponse:

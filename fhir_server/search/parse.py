@@ -14,6 +14,7 @@ from fhir_server.fhir.outcome import FhirError, Issue, bad_value
 from fhir_server.search import include
 from fhir_server.search.criteria import criterion, hint, parameter, too_costly
 from fhir_server.search.include import Include
+from fhir_server.search.lookup import Known
 from fhir_server.search.query import Criterion, Query, Sort
 from fhir_server.search.term import Asked
 
@@ -39,15 +40,17 @@ def parse(
     max_count: int = 1000,
     default_count: int = 50,
     now: datetime | None = None,
+    known: Known | None = None,
 ) -> Query:
     """A search of one type, of several or, with none, of all; `base` is the server's own URL for this tenant.
 
     Raises 400 for what is not understood; `lenient` ignores parameters that are not, and names them in `Query.ignored`.
+    `known` are the codes that were looked up so far: `Unresolved` is raised where one more lookup is needed.
     """
     if len(query) > MAX_PARAMETERS:
         raise too_costly(f"The search has {len(query)} parameters; {MAX_PARAMETERS} are the most.")
     types = resource_types if len(resource_types) == 1 else _types(resource_types, query)
-    reading = _Reading(types, Asked(base, now or datetime.now(UTC)), lenient, max_count, default_count)
+    reading = _Reading(types, Asked(base, now or datetime.now(UTC), known), lenient, max_count, default_count)
     for name, value in query:
         if name not in PASSED and not (name == "_type" and len(resource_types) != 1):
             reading.read(name, value)

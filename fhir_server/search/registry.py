@@ -15,7 +15,7 @@ from fhir_server.fhir.definitions import SearchParameter
 from fhir_server.search.parameter import Parameter
 from fhir_server.search.routes import Route, routes
 from fhir_server.search.term import Asked, Term
-from fhir_server.search.types import date, identity, number, phonetic, quantity, reference, string, token, uri
+from fhir_server.search.types import coded, date, identity, number, phonetic, quantity, reference, string, token, uri
 
 Condition = Callable[[Parameter, Sequence[str], Asked], Term]
 
@@ -34,7 +34,7 @@ INDEX: dict[str, Mapping[str, Callable[[Any], list[Any]]]] = {
 MODIFIERS: dict[str, Mapping[str, Condition]] = {
     "string": string.MODIFIERS,
     "phonetic": phonetic.MODIFIERS,
-    "token": token.MODIFIERS,
+    "token": {**token.MODIFIERS, **coded.MODIFIERS},
     "reference": reference.MODIFIERS,
     "date": date.MODIFIERS,
     "number": number.MODIFIERS,

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from fhir_server.fhir.outcome import not_supported
+from fhir_server.search.lookup import Codings, Known, Lookup, Unresolved
+
 Filter = dict[str, Any]
 
 NOTHING: Filter = {"id": {"$in": []}}
@@ -44,6 +47,17 @@ class Asked:
 
     base: str
     now: datetime
+    known: Known | None = None
+    """Codes that were looked up; none where nothing can be."""
+
+    def codings(self, lookup: Lookup) -> Codings:
+        if self.known is None:
+            raise not_supported(
+                "Value sets and hierarchies of codes (:in, :not-in, :above, :below) cannot be used here."
+            )
+        if lookup not in self.known:
+            raise Unresolved(lookup)
+        return self.known[lookup]
 
 
 def any_of(filters: Sequence[Filter]) -> Filter:

@@ -16,6 +16,8 @@ from fhir_server.store.bodies import Bodies, InGridFs
 from fhir_server.store.codec import OPTIONS, PLAIN
 from fhir_server.store.layout import (
     CLAIMS,
+    CODE_SYSTEMS,
+    CONCEPTS,
     FEATURES,
     HISTORY,
     IDEMPOTENCY,
@@ -48,6 +50,8 @@ class Database:
     mappings: Collection
     snapshots: Collection
     features: Collection
+    concepts: Collection
+    code_systems: Collection
     migrations: Collection
     bodies: Bodies
     session: Callable[[], Session]
@@ -57,7 +61,17 @@ class Database:
     @property
     def personal(self) -> tuple[Collection, ...]:
         """All that hold data of tenants, under keys that start with the tenant."""
-        return self.resources, self.history, self.claims, self.idempotency, self.mappings, self.snapshots, self.features
+        return (
+            self.resources,
+            self.history,
+            self.claims,
+            self.idempotency,
+            self.mappings,
+            self.snapshots,
+            self.features,
+            self.concepts,
+            self.code_systems,
+        )
 
 
 def database(client: Client, name: str) -> Database:
@@ -82,5 +96,7 @@ def collections(database: Any) -> dict[str, Any]:
         "mappings": database[MAPPINGS],
         "snapshots": database[SNAPSHOTS],
         "features": database[FEATURES],
+        "concepts": database[CONCEPTS],
+        "code_systems": database[CODE_SYSTEMS],
         "migrations": database[MIGRATIONS],
     }

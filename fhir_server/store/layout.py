@@ -19,6 +19,9 @@ MAPPINGS = "fhir_mappings"
 SNAPSHOTS = "mapping_snapshots"
 FEATURES = "features"
 """Records of the server's features that are no resources: accounts, roles, keys, templates."""
+CONCEPTS = "concepts"
+CODE_SYSTEMS = "code_systems"
+"""Which load of concepts is current of each code system."""
 BODIES = "bodies"
 """The GridFS bucket of bodies too large for their document."""
 
@@ -53,6 +56,11 @@ _TABLE = [("tenant_id", 1), ("source_system", 1), ("source_table", 1)]
 MAPPING_INDEXES: dict[str, Keys] = {
     "row": [*_TABLE, ("source_pk", 1), ("output", 1)],
     "status": [*_TABLE, ("status", 1)],
+}
+
+CONCEPT_INDEXES: dict[str, Keys] = {
+    "key": [("t", 1), ("load", 1), ("key", 1)],
+    "anc": [("t", 1), ("load", 1), ("anc", 1)],
 }
 
 

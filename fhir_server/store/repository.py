@@ -19,6 +19,7 @@ from fhir_server.search.plan import Plan
 from fhir_server.search.query import Query
 from fhir_server.store import bulk, claims, idempotency, labels, transactions
 from fhir_server.store.companions import Companions
+from fhir_server.store.concepts import Concepts
 from fhir_server.store.database import Database
 from fhir_server.store.errors import is_duplicate, mongo_errors
 from fhir_server.store.history import History, Request, position
@@ -253,6 +254,11 @@ class Repository:
         assert self._unit.session is None, "a transaction writes in bulk anyway"
         putting = bulk.Putting(self._database, self.tenant, self._where, self._clock, self.new_id)
         return await putting.put(resources)
+
+    @property
+    def concepts(self) -> Concepts:
+        """Of large code systems. A caller who may not see the CodeSystem is not to be shown its concepts."""
+        return Concepts(self._database, self.tenant.name)
 
     def _within(self, unit: Unit) -> Repository:
         return Repository(self._database, self.tenant, self.caller, clock=self._clock, new_id=self.new_id, unit=unit)

@@ -60,5 +60,6 @@ def named(listing: dict[str, Any]) -> set[tuple[str, str]]:
 def test_every_definition_says_what_it_returns() -> None:
     for operation in OPERATIONS:
         returned = [each for each in definitions.operations()[operation.url].parameters if each.use == "out"]
-        # R4 leaves out what $document returns.
-        assert [each.name for each in returned] == ["return"] or operation.code == "document"
+        # R4 leaves out what $document returns; those of terminology say more than one thing.
+        first = returned[0].name if returned else operation.code
+        assert first in ("return", "result", "name", "outcome", "document")

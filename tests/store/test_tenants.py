@@ -9,7 +9,9 @@ import pytest
 
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError
+from fhir_server.fhir.terminology.code_system import Concept
 from fhir_server.store import tenants
+from fhir_server.store.concepts import Loaded, Row
 from fhir_server.store.connection import Store, opened
 from fhir_server.store.features import FeatureRecords
 from fhir_server.store.mappings import MappingStates
@@ -93,6 +95,8 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
         await repository.update(observation("o1", "p1"))
         await repository.transaction(lambda inside: inside.claim("Patient?identifier=1"))
         await repository.transaction(lambda inside: inside.keep_answer("key", "request", EntryResponse(201)))
+        await repository.concepts.keep("load", [Row(0, "a", Concept("a"), ("a",))])
+        await repository.concepts.take_over("urn:a", None, Loaded("load", "complete", 1))
         await MappingStates(any_store, repository.tenant).save([STATE])
         await MappingStates(any_store, repository.tenant).keep_snapshots([STATE])
         await FeatureRecords(any_store, repository.tenant).put([{"resourceType": "accounts/user", "id": "u1"}])

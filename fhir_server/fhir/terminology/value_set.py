@@ -63,17 +63,13 @@ def find(value_set: Resource, known: Known, system: str, code: str) -> Member | 
     return _Reading(known, MAX_CODES, False).find(value_set, system, code)
 
 
-def systems(value_set: Resource) -> set[str]:
-    """The code systems that its own content speaks of."""
-    return {each["system"] for each in _parts(value_set) if "system" in each}
-
-
 def imports(value_set: Resource) -> set[str]:
     """Canonical URLs of the value sets that it takes codes from."""
-    return {url for each in _parts(value_set) for url in each.get("valueSet", ())}
+    return {url for each in parts(value_set) for url in each.get("valueSet", ())}
 
 
-def _parts(value_set: Resource) -> Iterator[Resource]:
+def parts(value_set: Resource) -> Iterator[Resource]:
+    """Its includes and excludes."""
     compose = value_set.get("compose", {})
     yield from compose.get("include", ())
     yield from compose.get("exclude", ())
@@ -174,7 +170,7 @@ class _Reading:
                 "so its codes cannot be listed."
             )
         keep = _conditions(system, include)
-        yield from (_member(system, each) for each in system.concepts.values() if all(test(each) for test in keep))
+        yield from (member_of(system, each) for each in system.concepts.values() if all(test(each) for test in keep))
 
     def _in_system(self, include: Resource, code: str) -> Member | None:
         if "concept" in include:
@@ -187,7 +183,7 @@ class _Reading:
             raise not_supported(
                 f"Whether '{code}' is a code of {system.url} is not known: the content here is '{system.content}'."
             )
-        return _member(system, concept) if all(test(concept) for test in _conditions(system, include)) else None
+        return member_of(system, concept) if all(test(concept) for test in _conditions(system, include)) else None
 
     def _in_list(self, include: Resource, code: str) -> Member | None:
         system = self.known.code_system(include["system"], include.get("version"))
@@ -208,7 +204,8 @@ def _conditions(system: CodeSystem, include: Resource) -> list[Keep]:
     return [condition(system, each) for each in include.get("filter", ())]
 
 
-def _member(system: CodeSystem, concept: Concept) -> Member:
+def member_of(system: CodeSystem, concept: Concept) -> Member:
+    """A concept as a member of whatever takes it in."""
     return Member(
         system.url,
         concept.code,
@@ -232,7 +229,7 @@ def _listed(include: Resource, row: Resource, system: CodeSystem | None) -> Memb
             include.get("version"),
             tuple(row.get("designation", ())),
         )
-    found = _member(system, concept)
+    found = member_of(system, concept)
     designations = (*row.get("designation", ()), *found.designations)
     return replace(found, display=row.get("display") or found.display, designations=designations)
 

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/operations.html#request and https://hl7.org/fhir/R4/para
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
@@ -74,11 +74,12 @@ class _Reading:
 
     def body(self, body: Resource) -> None:
         """Parameters, or the one resource that the operation takes as it is."""
-        alone = next((each for each in self.known.values() if each.type == "Resource"), None)
-        if body.get("resourceType") == "Parameters":
+        sent = body.get("resourceType")
+        alone = next((each for each in self.known.values() if each.type in ("Resource", sent)), None)
+        if sent == "Parameters":
             self.parameters(body)
         elif alone is not None:
-            self.add(alone, body, alone.name)
+            self.add(alone, _resource(body, alone, "resourceType"), alone.name)
         else:
             raise invalid(
                 f"${self.code} takes Parameters as its body, not {body.get('resourceType') or 'something else'}.",
@@ -170,11 +171,28 @@ def _emptied(parameter: Any) -> Any:
 def _value(parameter: Resource, definition: OperationParameter, at: str) -> Any:
     """The value, under the name that its type gives it."""
     type_name = definition.type or ""
-    name = "resource" if type_name == "Resource" else f"value{type_name[:1].upper()}{type_name[1:]}"
+    if not type_name:
+        raise not_supported(f"The parameter '{definition.name}' is not supported.", expression=at)
+    name = "resource" if _is_resource(type_name) else f"value{type_name[:1].upper()}{type_name[1:]}"
     if name in parameter:
-        return parameter[name]
+        return _resource(parameter[name], definition, at) if name == "resource" else parameter[name]
     sent = next((each for each in parameter if each not in ("name", "id", "extension")), "nothing")
     raise invalid(f"'{definition.name}' is of the type {type_name}: {name} is expected, not {sent}.", expression=at)
+
+
+def _is_resource(type_name: str) -> bool:
+    return kinds().get(type_name, ("", False))[0] == "resource"
+
+
+def _resource(sent: Resource, definition: OperationParameter, at: str) -> Resource:
+    """Of the type that the operation asks for, and then right; one of any type the operation looks at itself."""
+    if definition.type == "Resource":
+        return sent
+    if sent.get("resourceType") != definition.type:
+        found = sent.get("resourceType") or "something else"
+        raise invalid(f"'{definition.name}' is a {definition.type}, not a {found}.", expression=at)
+    validate.check(sent)
+    return sent
 
 
 def _as_text(parameter: Resource, at: str) -> str:
@@ -192,7 +210,15 @@ def resource(body: bytes, resource_type: str) -> EntryResponse:
     return EntryResponse(200, body, resource_type=resource_type)
 
 
+def part(name: str, type_name: str, value: Any) -> Resource:
+    """A parameter of the answer, or a part of one."""
+    return {"name": name, f"value{type_name[0].upper()}{type_name[1:]}": value}
+
+
+def answer(listed: Sequence[Resource]) -> EntryResponse:
+    return resource(json.encode({"resourceType": "Parameters", "parameter": list(listed)}), "Parameters")
+
+
 def values(found: Iterable[tuple[str, str, Any]]) -> EntryResponse:
     """Parameters with these names, types and values."""
-    listed = [{"name": name, f"value{type_name[0].upper()}{type_name[1:]}": value} for name, type_name, value in found]
-    return resource(json.encode({"resourceType": "Parameters", "parameter": listed}), "Parameters")
+    return answer([part(*each) for each in found])

@@ -15,7 +15,20 @@ from fhir_server.access.right import Right
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import not_supported
 from fhir_server.interactions.context import APPEND_ONLY, Context, Interaction
-from fhir_server.interactions.operations import docref, document, everything, lastn, meta, parameters, validation
+from fhir_server.interactions.operations import (
+    docref,
+    document,
+    everything,
+    expand,
+    lastn,
+    lookup,
+    meta,
+    parameters,
+    subsumes,
+    translate,
+    validate_code,
+    validation,
+)
 from fhir_server.interactions.operations.operation import Call, Operation
 
 _R4: Final = "http://hl7.org/fhir/OperationDefinition/"
@@ -26,6 +39,12 @@ OPERATIONS: Final = (
     Operation(f"{_R4}Observation-lastn", lastn.run, Right.SEARCH, searches=True),
     Operation("http://hl7.org/fhir/us/core/OperationDefinition/docref", docref.run, Right.SEARCH),
     Operation(f"{_R4}Composition-document", document.run, Right.READ),
+    Operation(f"{_R4}ValueSet-expand", expand.run, Right.READ),
+    Operation(f"{_R4}ValueSet-validate-code", validate_code.in_value_set, Right.READ),
+    Operation(f"{_R4}CodeSystem-validate-code", validate_code.in_code_system, Right.READ),
+    Operation(f"{_R4}CodeSystem-lookup", lookup.run, Right.READ),
+    Operation(f"{_R4}CodeSystem-subsumes", subsumes.run, Right.READ),
+    Operation(f"{_R4}ConceptMap-translate", translate.run, Right.READ),
     Operation(f"{_R4}Resource-validate", validation.run, on_system=True),
     Operation(f"{_R4}Resource-meta", meta.run),
     Operation(f"{_R4}Resource-meta-add", meta.add, Right.UPDATE, changes=True),

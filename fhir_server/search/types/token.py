@@ -114,18 +114,19 @@ def parse(text: str) -> tuple[str | None, str]:
 
 def _wanted(parameter: Parameter, values: Sequence[str]) -> tuple[list[str], list[str]]:
     """Exact entries, and systems of which any code will do."""
-    points: list[str] = []
+    found: list[str] = []
     systems: list[str] = []
     for system, code in map(parse, values):
         if code:
-            points += _points(parameter, system, code)
+            found += points(parameter, system, code)
         elif system:
             systems.append(system)
-            points += [f"{parameter.code}:{each}" for each in parameter.codes_of(system)]
-    return points, systems
+            found += [f"{parameter.code}:{each}" for each in parameter.codes_of(system)]
+    return found, systems
 
 
-def _points(parameter: Parameter, system: str | None, code: str) -> Iterator[str]:
+def points(parameter: Parameter, system: str | None, code: str) -> Iterator[str]:
+    """The entries of a code."""
     if "ContactPoint" in parameter.types:
         code = contact(code)
     if system is None or parameter.implies(system, code):
@@ -135,11 +136,11 @@ def _points(parameter: Parameter, system: str | None, code: str) -> Iterator[str
 
 
 def _any(parameter: Parameter, values: Sequence[str], _: Asked) -> Term:
-    points, systems = _wanted(parameter, values)
+    exact, systems = _wanted(parameter, values)
     filters: list[Filter] = [_range(parameter.code, system) for system in systems if not parameter.bare]
-    if not filters or points:
-        filters.append({FIELD: points[0] if len(points) == 1 else {"$in": points}})
-    return Term(any_of(filters), points=tuple(points) if len(filters) == 1 and points else ())
+    if not filters or exact:
+        filters.append({FIELD: exact[0] if len(exact) == 1 else {"$in": exact}})
+    return Term(any_of(filters), points=tuple(exact) if len(filters) == 1 and exact else ())
 
 
 def _range(code: str, system: str) -> Filter:
@@ -158,8 +159,8 @@ def _text(parameter: Parameter, values: Sequence[str], _: Asked) -> Term:
 
 
 def _of_type(parameter: Parameter, values: Sequence[str], _: Asked) -> Term:
-    points = [f"{parameter.code}~{'|'.join(_typed(value))}" for value in values]
-    return Term({FIELD: points[0] if len(points) == 1 else {"$in": points}}, points=tuple(points))
+    exact = [f"{parameter.code}~{'|'.join(_typed(value))}" for value in values]
+    return Term({FIELD: exact[0] if len(exact) == 1 else {"$in": exact}}, points=tuple(exact))
 
 
 def _typed(text: str) -> list[str]:
