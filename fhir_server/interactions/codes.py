@@ -74,25 +74,27 @@ async def _value_set(ctx: Context, terminology: Terminology, value: str) -> Reso
 
 async def _below(ctx: Context, value: str) -> Codings:
     system, code = await _place(ctx, value, lambda code: Need(codes={code}, below={code}))
-    return frozenset((system.url, each) for each in system.concepts if system.subsumes(code, each))
+    return frozenset((system.url, each) for each in system.branch(code))
 
 
 async def _above(ctx: Context, value: str) -> Codings:
     system, code = await _place(ctx, value, lambda code: Need(codes={code}, above={code}))
-    return frozenset((system.url, each) for each in system.concepts if system.subsumes(each, code))
+    system.subsumes(code, code)
+    return frozenset((system.url, each) for each in (*system.ancestors(code), code))
 
 
 async def _place(ctx: Context, value: str, need: Callable[[str], Need]) -> tuple[CodeSystem, str]:
-    """A code with enough of its system to see what is around it."""
+    """A code, as its system writes it, with enough of the system to see what is around it."""
     url, _, code = value.partition("|")
     system = await Terminology(ctx.repo).code_system(url, None, need(code))
     if system is None:
         raise unknown_system(url)
     if not system.whole:
         raise not_supported(f"The code system {url} is not here as a whole: its hierarchy is not known.")
-    if system.find(code) is None:
+    found = system.find(code)
+    if found is None:
         raise bad_value(f"The code system {url} has no code '{code}'.")
-    return system, code
+    return system, found.code
 
 
 _RELATIONS: Final[dict[str, Callable[[Context, str], Awaitable[Codings]]]] = {

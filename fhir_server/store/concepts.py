@@ -134,8 +134,7 @@ class Concepts:
         if need.below:
             wanted.append({"anc": {"$in": sorted(need.below)}, **having})
         if need.children:
-            parents = {"$in": sorted(need.children)}
-            wanted.append({"anc": parents, "par": parents})
+            wanted.append({"par": {"$in": sorted(need.children)}})
         return [*wanted, having] if need.all else wanted
 
     async def _above(self, load: str, codes: Iterable[str]) -> set[str]:

@@ -61,6 +61,7 @@ MAPPING_INDEXES: dict[str, Keys] = {
 CONCEPT_INDEXES: dict[str, Keys] = {
     "key": [("t", 1), ("load", 1), ("key", 1)],
     "anc": [("t", 1), ("load", 1), ("anc", 1)],
+    "par": [("t", 1), ("load", 1), ("par", 1)],
 }
 
 

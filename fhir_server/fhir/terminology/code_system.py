@@ -88,12 +88,39 @@ class CodeSystem:
                 waiting += above.parents if above else ()
         return frozenset(found)
 
-    def subsumes(self, above: str, below: str) -> bool:
-        """Whether the one is the other or above it. https://hl7.org/fhir/R4/codesystem.html#hierarchy"""
+    def branch(self, code: str) -> frozenset[str]:
+        """A code and everything below it, found in one walk; none where there is no such code."""
+        self._check_meaning()
+        top = self.find(code)
+        if top is None:
+            return frozenset()
+        if top.ancestors is not None:
+            return frozenset(
+                {top.code, *(each.code for each in self.concepts.values() if top.code in (each.ancestors or ()))}
+            )
+        return self._walked_down(top.code)
+
+    def _walked_down(self, code: str) -> frozenset[str]:
+        children: dict[str, list[str]] = {}
+        for each in self.concepts.values():
+            for parent in each.parents:
+                children.setdefault(parent, []).append(each.code)
+        found, waiting = {code}, [code]
+        while waiting:
+            new = [each for each in children.get(waiting.pop(), ()) if each not in found]
+            found.update(new)
+            waiting += new
+        return frozenset(found)
+
+    def _check_meaning(self) -> None:
         if self.meaning != "is-a":
             raise not_supported(
                 f"The hierarchy of {self.url} means '{self.meaning}': it does not say which codes subsume others."
             )
+
+    def subsumes(self, above: str, below: str) -> bool:
+        """Whether the one is the other or above it. https://hl7.org/fhir/R4/codesystem.html#hierarchy"""
+        self._check_meaning()
         upper, lower = self.find(above), self.find(below)
         if upper is None or lower is None:
             return False

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 
-from fhir_server.fhir.outcome import bad_value, not_supported
+from fhir_server.fhir.outcome import bad_value, not_supported, too_costly
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.terminology.code_system import CodeSystem, Concept
 
@@ -16,8 +16,16 @@ ITSELF = frozenset({"concept", "code"})
 """How filters name the concept itself. https://hl7.org/fhir/R4/codesystem.html#filters"""
 
 MAX_REGEX = 200
-MAX_REPEATS = 3
-"""Of these in a row an expression is still matched in reasonable time."""
+MAX_CHOICES = 3
+"""Places where a match may go on in more than one way: with few of them time is a power of the length."""
+
+MAX_STEPS = 20_000_000
+"""Steps that all matches of one filter may take together, at most."""
+
+FEW = 8
+"""Concepts after which a branch is listed as a whole."""
+
+_REPEATS = frozenset("*+{?")
 
 _OWN: dict[str, Callable[[Concept], list[object]]] = {
     "concept": lambda concept: [concept.code],
@@ -61,20 +69,38 @@ def _of_hierarchy(name: str) -> None:
 
 
 def _known(system: CodeSystem, code: str) -> str:
-    if system.find(code) is None:
+    """The code as its system writes it."""
+    found = system.find(code)
+    if found is None:
         raise bad_value(f"A filter asks for the code '{code}', which {system.url} does not have.")
-    return code
+    return found.code
+
+
+class _Branch:
+    """Whether concepts are at or below a code: looked at from below for a few, listed once for many."""
+
+    def __init__(self, system: CodeSystem, top: str):
+        self._system, self._top = system, top
+        self._asked = 0
+        self._listed: frozenset[str] | None = None
+
+    def __call__(self, concept: Concept) -> bool:
+        self._asked += 1
+        if self._listed is None and self._asked > FEW:
+            self._listed = self._system.branch(self._top)
+        if self._listed is not None:
+            return concept.code in self._listed
+        return self._system.subsumes(self._top, concept.code)
 
 
 def _is_a(system: CodeSystem, name: str, value: str) -> Keep:
     _of_hierarchy(name)
-    top = _known(system, value)
-    return lambda concept: system.subsumes(top, concept.code)
+    return _Branch(system, _known(system, value))
 
 
 def _descendent_of(system: CodeSystem, name: str, value: str) -> Keep:
-    at_or_below = _is_a(system, name, value)
-    return lambda concept: at_or_below(concept) and not system.subsumes(concept.code, value)
+    top, at_or_below = _known(system, value), _is_a(system, name, value)
+    return lambda concept: concept.code != top and at_or_below(concept)
 
 
 def _is_not_a(system: CodeSystem, name: str, value: str) -> Keep:
@@ -85,7 +111,9 @@ def _is_not_a(system: CodeSystem, name: str, value: str) -> Keep:
 def _generalizes(system: CodeSystem, name: str, value: str) -> Keep:
     _of_hierarchy(name)
     bottom = _known(system, value)
-    return lambda concept: system.subsumes(concept.code, bottom)
+    system.subsumes(bottom, bottom)
+    above = system.ancestors(bottom) | {bottom}
+    return lambda concept: concept.code in above
 
 
 def _equals(system: CodeSystem, name: str, value: str) -> Keep:
@@ -115,20 +143,32 @@ def _exists(system: CodeSystem, name: str, value: str) -> Keep:
 
 
 def _regex(system: CodeSystem, name: str, value: str) -> Keep:
-    """The whole value has to match."""
-    values, pattern = _values(system, name), _pattern(value)
-    return lambda concept: any(pattern.fullmatch(each) for each in values(concept))
+    """The whole value has to match; how much is looked through is counted."""
+    values, (pattern, choices) = _values(system, name), _pattern(value)
+    spent = 0
+
+    def keep(concept: Concept) -> bool:
+        nonlocal spent
+        found = values(concept)
+        spent += sum(len(each) ** max(choices, 1) for each in found)
+        if spent > MAX_STEPS:
+            raise too_costly(f"The regular expression '{value}' would take too long on {system.url}.")
+        return any(pattern.fullmatch(each) for each in found)
+
+    return keep
 
 
 @cache
-def _pattern(text: str) -> re.Pattern[str]:
-    if len(text) > MAX_REGEX or _slow(text):
+def _pattern(text: str) -> tuple[re.Pattern[str], int]:
+    """The expression, and at how many of its places a match may go on in more than one way."""
+    choices = _choices(text)
+    if len(text) > MAX_REGEX or choices is None or choices > MAX_CHOICES:
         raise not_supported(
-            f"The regular expression '{text[:MAX_REGEX]}' could take too long: repeated groups with repetitions or "
-            f"alternatives inside, back references, and more than {MAX_REPEATS} repetitions are not supported."
+            f"The regular expression '{text[:MAX_REGEX]}' could take too long: back references, repeated groups with "
+            f"choices inside, and more than {MAX_CHOICES} repetitions, options and groups of alternatives are refused."
         )
     try:
-        return re.compile(text)
+        return re.compile(text), choices
     except re.error as problem:
         raise bad_value(f"The filter has '{text}', which is not a regular expression: {problem}.") from problem
 
@@ -137,26 +177,26 @@ _PIECES = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?[:=!]?|.", re.DOTALL)
 """Escapes, character classes, the beginnings of groups, and single characters."""
 
 
-def _slow(text: str) -> bool:
-    """Whether an expression might need more than a few passes over what it is matched with."""
-    depths: list[bool] = [False]
-    """For each open group whether it has a repetition or alternatives inside."""
-    repeats = 0
+def _choices(text: str) -> int | None:
+    """How many there are, next to each other; None where one is inside another that repeats."""
+    open_groups = [False]
+    """For each open group whether there is a choice inside."""
+    choices = 0
     closed = False
     for piece in _PIECES.findall(text):
-        repeated = piece in ("*", "+", "{")
+        repeated = piece in _REPEATS
         if (repeated and closed) or _refers_back(piece):
-            return True
-        closed = piece == ")" and depths[-1]
-        if piece.startswith("(") and len(depths) < MAX_REGEX:
-            depths.append(False)
-        elif piece == ")" and len(depths) > 1:
-            inner = depths.pop()
-            depths[-1] |= inner
-        elif repeated or piece in ("|", "?"):
-            depths[-1] = True
-            repeats += repeated
-    return repeats > MAX_REPEATS
+            return None
+        closed = piece == ")" and open_groups[-1]
+        choices += repeated or closed
+        if piece.startswith("("):
+            open_groups.append(False)
+        elif piece == ")" and len(open_groups) > 1:
+            inner = open_groups.pop()
+            open_groups[-1] |= inner
+        elif repeated or piece == "|":
+            open_groups[-1] = True
+    return choices
 
 
 def _refers_back(piece: str) -> bool:

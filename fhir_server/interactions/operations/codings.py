@@ -92,9 +92,9 @@ def only(call: Call, names: Iterable[str]) -> str | None:
     return given[0] if given else None
 
 
-async def known_system(ctx: Context, url: str, version: str | None, codes: Iterable[str]) -> CodeSystem:
-    """A code system with these codes."""
-    found = await Terminology(ctx.repo).code_system(url, version, Need(codes=set(codes), children=set(codes)))
+async def known_system(ctx: Context, url: str, version: str | None, need: Need) -> CodeSystem:
+    """A code system with the concepts that are needed."""
+    found = await Terminology(ctx.repo).code_system(url, version, need)
     if found is None:
         raise unknown_system(url, version)
     return found

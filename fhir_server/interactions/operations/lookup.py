@@ -9,6 +9,7 @@ from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import invalid
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.terminology.code_system import CodeSystem, Concept
+from fhir_server.fhir.terminology.need import Need
 from fhir_server.fhir.terminology.value_set import member_of
 from fhir_server.interactions.context import Context
 from fhir_server.interactions.operations import codings, expand, parameters
@@ -24,7 +25,8 @@ async def run(ctx: Context, call: Call) -> EntryResponse:
     if call.given.one("coding") is not None and call.given.one("system") is not None:
         raise invalid("Give the system in the coding, or with the code, not both.")
     (asked,) = codings.asked(call, call.given.one("system"), call.given.one("version"))
-    system = await codings.known_system(ctx, asked.system, asked.version, [asked.code])
+    need = Need(codes={asked.code}, children={asked.code})
+    system = await codings.known_system(ctx, asked.system, asked.version, need)
     concept = system.find(asked.code)
     if concept is None:
         raise codings.unknown_code(asked.code, system)

@@ -54,4 +54,4 @@ def _one_system(call: Call, resource: Resource | None, asked: list[Resource]) ->
 async def _system(ctx: Context, call: Call, resource: Resource | None, url: str, codes: list[str]) -> CodeSystem:
     if resource is not None:
         return await Terminology(ctx.repo).concepts_of(resource, Need(codes=set(codes)))
-    return await codings.known_system(ctx, url, call.given.one("version"), codes)
+    return await codings.known_system(ctx, url, call.given.one("version"), Need(codes=set(codes)))

@@ -12,7 +12,7 @@ from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.terminology.code_system import CodeSystem
 from fhir_server.fhir.terminology.need import Need
-from fhir_server.fhir.terminology.value_set import Member, member_of, name_of, unknown_system
+from fhir_server.fhir.terminology.value_set import Member, member_of, name_of
 from fhir_server.interactions.context import Context
 from fhir_server.interactions.operations import codings, expand, parameters
 from fhir_server.interactions.operations.codings import Coded
@@ -55,14 +55,9 @@ async def _resource(ctx: Context, call: Call) -> Resource | None:
 
 
 async def _system(ctx: Context, call: Call, resource: Resource | None, url: str, codes: Need) -> CodeSystem:
-    terminology = Terminology(ctx.repo)
     if resource is not None:
-        return await terminology.concepts_of(resource, codes)
-    version = call.given.one("version")
-    found = await terminology.code_system(url, version, codes)
-    if found is None:
-        raise unknown_system(url, version)
-    return found
+        return await Terminology(ctx.repo).concepts_of(resource, codes)
+    return await codings.known_system(ctx, url, call.given.one("version"), codes)
 
 
 def _found(system: CodeSystem, asked: Coded) -> Member | None:

@@ -109,6 +109,22 @@ def test_subsumption(one: str, other: str, outcome: str) -> None:
     assert ANIMALS.subsumption(one, other) == outcome
 
 
+def test_a_regex_over_long_texts_is_refused() -> None:
+    system = code_system.read({"url": "urn:long", "concept": [{"code": "a" * 400}]})
+    wanted = {"system": "urn:long", "filter": [{"property": "code", "op": "regex", "value": ".*a.*b.*c"}]}
+    with pytest.raises(FhirError, match="too long on urn:long"):
+        expand({"compose": {"include": [wanted]}}, Known(lambda *_: system, lambda *_: None))
+
+
+def test_a_long_branch_is_listed_in_one_walk() -> None:
+    rows = [{"code": str(n), "property": [{"code": "parent", "valueCode": str(n + 1)}]} for n in range(5_000)]
+    system = code_system.read({"url": "urn:deep", "concept": [*rows, {"code": "5000"}, {"code": "apart"}]})
+    wanted = {"system": "urn:deep", "filter": [{"property": "concept", "op": "is-a", "value": "5000"}]}
+    listed = expand({"compose": {"include": [wanted]}}, Known(lambda *_: system, lambda *_: None))
+    assert len(listed) == 5_001
+    assert system.branch("apart") == {"apart"}
+
+
 def test_a_hierarchy_that_comes_back_to_itself_has_an_end() -> None:
     rows = [{"code": a, "property": [{"code": "parent", "valueCode": b}]} for a, b in ("ab", "bc", "ca")]
     assert code_system.read({"url": "urn:ring", "concept": rows}).ancestors("a") == {"a", "b", "c"}
