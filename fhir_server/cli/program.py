@@ -15,7 +15,7 @@ COMMANDS = {
     "tenant": "Create, list, suspend, resume and erase tenants.",
     "token": "Mint an access token.",
     "load": "Store bundles, resources and NDJSON from files.",
-    "terminology": "Load code systems from files.",
+    "terminology": "Load code systems from files, and the code tables of the mappings.",
     "migrate": "Translate legacy rows into resources.",
     "seed": "Write a sample legacy database.",
 }

@@ -1,4 +1,4 @@
-"""`fhir-server terminology …`: code systems too large for one resource, loaded from files."""
+"""`fhir-server terminology …`: code systems too large for one resource, and the code tables of the mappings."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, errors, 
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.terminology.code_system import Concept
 from fhir_server.interactions.terminology import Terminology, searched
+from fhir_server.mapping import catalogue, concept_maps
 from fhir_server.settings import Settings
 from fhir_server.store.concepts import Loaded, Row, name_of_load, name_of_system
 from fhir_server.store.repository import Repository
 
-app = typer.Typer(no_args_is_help=True, help="Load code systems from files.")
+app = typer.Typer(no_args_is_help=True, help="Load code systems from files, and the code tables of the mappings.")
 
 TOGETHER = 2_000
 """Concepts that are written in one go."""
@@ -39,11 +40,6 @@ class Result:
     resource: str
     concepts: int
     already: int
-
-
-@app.callback()
-def terminology() -> None:
-    """Code systems too large for one resource."""
 
 
 @app.command()
@@ -72,6 +68,28 @@ def load(
     described = Described(system, version, name)
     results = run(_loaded(chosen, tenant, files, described, quiet=as_json))
     show([asdict(each) for each in results], as_json, lambda: _table(results))
+
+
+@app.command()
+def maps(tenant: TenantName, mongo_url: MongoUrl = None, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Store the code tables of the mappings as ConceptMaps, for $translate.
+
+    [bold]Example[/]
+
+      fhir-server terminology maps --tenant riverside
+    """
+    chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
+    urls = run(_published(chosen, tenant))
+    show(urls, as_json, lambda: "\n".join(urls))
+
+
+async def _published(chosen: Settings, tenant: str) -> list[str]:
+    """The maps belong to all sources together."""
+    found = list(concept_maps.resources(catalogue.load(catalogue.sources()[0])))
+    async with store(chosen) as opened:
+        repository = opened.repository(await tenant_of(opened, tenant), Caller.system(tenant, "publish maps"))
+        await repository.put_many(found)
+    return [each["url"] for each in found]
 
 
 async def _loaded(

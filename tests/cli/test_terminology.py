@@ -118,6 +118,17 @@ def test_searches_go_by_it(load: Answer, answer: Answer, ask: Answer, tmp_path: 
     assert ask("Condition?code:above=urn:animals|kitten")["total"] == 1
 
 
+def test_the_code_tables_of_the_mappings_translate(answer: Answer, ask: Answer) -> None:
+    urls = answer("terminology", "maps", "--tenant", "words")
+    (url,) = [each for each in urls if each.endswith("/gender")]
+    system = url.replace("ConceptMap", "CodeSystem")
+    found = ask(f"ConceptMap/$translate?url={url}&system={system}&code=f")["parameter"]
+    assert found[1]["part"][1]["valueCoding"] == {
+        "system": "http://hl7.org/fhir/administrative-gender",
+        "code": "female",
+    }
+
+
 def test_a_code_system_is_replaced_by_the_next_load(load: Answer, ask: Answer, tmp_path: Path) -> None:
     system = {"resourceType": "CodeSystem", "id": "own", "url": "urn:own", "status": "active", "content": "complete"}
     for codes in (["a", "b"], ["B"]):
