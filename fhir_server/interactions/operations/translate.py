@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from fhir_server.fhir.entry import EntryResponse
-from fhir_server.fhir.outcome import error
+from fhir_server.fhir.outcome import error, too_costly
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.terminology.concept_map import MapLookup, Match, reverse, translate
 from fhir_server.fhir.terminology.value_set import canonical
@@ -18,6 +18,8 @@ from fhir_server.interactions.operations.parameters import part
 from fhir_server.interactions.terminology import Terminology
 
 NOT_SUPPORTED: Final = ("version", "dependency")
+MOST: Final = 100
+"""Concept maps that may continue each other."""
 
 
 async def run(ctx: Context, call: Call) -> EntryResponse:
@@ -95,4 +97,6 @@ async def _others(ctx: Context, maps: Iterable[Resource]) -> MapLookup:
             if other is not None:
                 found[url] = other
                 waiting.append(other)
+        if len(found) > MOST:
+            raise too_costly(f"The concept maps continue with more than {MOST} others.")
     return found.get
