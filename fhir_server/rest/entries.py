@@ -76,17 +76,20 @@ async def _parsed(raw: bytes, found: MediaType | None) -> Resource:
 
 
 async def _patching(entry: EntryRequest, headers: Headers, receive: Receive, limits: BodyLimits) -> EntryRequest:
-    """A JSON Patch in a Binary, the form that it has in a Bundle. https://hl7.org/fhir/R4/http.html#patch"""
+    """A JSON Patch in a Binary, the form that it has in a Bundle; a FHIRPath Patch is a resource in either format.
+
+    https://hl7.org/fhir/R4/http.html#patch
+    """
     found = content(headers)
     if found is not None and found.name == json_patch.MEDIA_TYPE:
         raw = await body.read(receive, headers, limits)
         return replace(entry, resource=binary.of(raw, json_patch.MEDIA_TYPE))
-    if found is None or not found.is_json:
+    if found is None or not (found.is_json or found.is_xml):
         raise unsupported_content(found, " or ".join(PATCHES), headers=[("Accept-Patch", ", ".join(PATCHES))])
-    return replace(entry, resource=json.parse(await body.read(receive, headers, limits)))
+    return replace(entry, resource=await _parsed(await body.read(receive, headers, limits), found))
 
 
-PATCHES = (json_patch.MEDIA_TYPE, FHIR_JSON)
+PATCHES = (json_patch.MEDIA_TYPE, FHIR_JSON, FHIR_XML)
 
 
 def _is_operation(entry: EntryRequest) -> bool:
