@@ -55,7 +55,7 @@ def received(entry: EntryRequest) -> Patch:
     kind = resource.get("resourceType")
     if kind not in _READERS:
         raise error("structure", f"A patch is a JSON Patch in a Binary, or a Parameters, not {kind or 'nothing'}.")
-    validate.check(resource)
+    validate.check(resource, for_another=True)
     return _READERS[kind](resource)
 
 

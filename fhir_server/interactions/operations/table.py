@@ -15,10 +15,11 @@ from fhir_server.access.right import Right
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import not_supported
 from fhir_server.interactions.context import APPEND_ONLY, Context, Interaction
-from fhir_server.interactions.operations import docref, document, everything, lastn, meta, parameters, validation
+from fhir_server.interactions.operations import diff, docref, document, everything, lastn, meta, parameters, validation
 from fhir_server.interactions.operations.operation import Call, Operation
 
 _R4: Final = "http://hl7.org/fhir/OperationDefinition/"
+_OURS: Final = "https://fhir-server.example/OperationDefinition/"
 
 OPERATIONS: Final = (
     Operation(f"{_R4}Patient-everything", everything.of_patient, Right.READ),
@@ -28,6 +29,8 @@ OPERATIONS: Final = (
     Operation(f"{_R4}Composition-document", document.run, Right.READ),
     Operation(f"{_R4}Resource-validate", validation.run, on_system=True),
     Operation(f"{_R4}Resource-meta", meta.run),
+    Operation(f"{_OURS}Resource-diff", diff.of_instance, Right.READ),
+    Operation(f"{_OURS}diff", diff.of_two),
     Operation(f"{_R4}Resource-meta-add", meta.add, Right.UPDATE, changes=True),
     Operation(f"{_R4}Resource-meta-delete", meta.delete, Right.UPDATE, changes=True),
 )
