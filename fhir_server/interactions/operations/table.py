@@ -29,7 +29,7 @@ OPERATIONS: Final = (
     Operation(f"{_R4}Composition-document", document.run, Right.READ),
     Operation(f"{_R4}Resource-validate", validation.run, on_system=True),
     Operation(f"{_R4}Resource-meta", meta.run),
-    Operation(f"{_OURS}Resource-diff", diff.of_instance, Right.READ),
+    Operation(f"{_OURS}Resource-diff", diff.of_instance),
     Operation(f"{_OURS}diff", diff.of_two),
     Operation(f"{_R4}Resource-meta-add", meta.add, Right.UPDATE, changes=True),
     Operation(f"{_R4}Resource-meta-delete", meta.delete, Right.UPDATE, changes=True),
