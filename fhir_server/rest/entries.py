@@ -29,6 +29,9 @@ from fhir_server.rest.negotiation import (
 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 SEARCH = "_search"
+GRAPHQL = "$graphql"
+QUERIES = frozenset({"application/graphql", "application/json"})
+"""Queries that are no resource. https://hl7.org/fhir/R4/graphql.html"""
 LONG_XML_BYTES = 65_536
 """So much XML takes about ten milliseconds."""
 
@@ -58,6 +61,8 @@ async def filled(
         return _searching(entry, await body.read(receive, headers, limits))
     if entry.method == "PATCH":
         return await _patching(entry, headers, receive, limits)
+    if entry.path.rpartition("/")[2] == GRAPHQL and _is_query(headers):
+        return replace(entry, resource=binary.of(await body.read(receive, headers, limits), _type_of(headers)))
     if _is_operation(entry) and content(headers) is None and headers.get(b"content-length", b"0") == b"0":
         # The parameters may all be in the URL, or there may be none. https://hl7.org/fhir/R4/operations.html#request
         return entry
@@ -90,6 +95,15 @@ async def _patching(entry: EntryRequest, headers: Headers, receive: Receive, lim
 
 
 PATCHES = (json_patch.MEDIA_TYPE, FHIR_JSON, FHIR_XML)
+
+
+def _is_query(headers: Headers) -> bool:
+    return _type_of(headers) in QUERIES
+
+
+def _type_of(headers: Headers) -> str:
+    found = content(headers)
+    return found.name if found else ""
 
 
 def _is_operation(entry: EntryRequest) -> bool:

@@ -15,7 +15,17 @@ from fhir_server.access.right import Right
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import not_supported
 from fhir_server.interactions.context import APPEND_ONLY, Context, Interaction
-from fhir_server.interactions.operations import diff, docref, document, everything, lastn, meta, parameters, validation
+from fhir_server.interactions.operations import (
+    diff,
+    docref,
+    document,
+    everything,
+    graphql,
+    lastn,
+    meta,
+    parameters,
+    validation,
+)
 from fhir_server.interactions.operations.operation import Call, Operation
 
 _R4: Final = "http://hl7.org/fhir/OperationDefinition/"
@@ -28,6 +38,7 @@ OPERATIONS: Final = (
     Operation("http://hl7.org/fhir/us/core/OperationDefinition/docref", docref.run, Right.SEARCH),
     Operation(f"{_R4}Composition-document", document.run, Right.READ),
     Operation(f"{_R4}Resource-validate", validation.run, on_system=True),
+    Operation(f"{_R4}Resource-graphql", graphql.run, media_type="application/json"),
     Operation(f"{_R4}Resource-meta", meta.run),
     Operation(f"{_OURS}Resource-diff", diff.of_instance),
     Operation(f"{_OURS}diff", diff.of_two),
@@ -56,7 +67,9 @@ class Dispatch:
             raise not_supported(f"${self.code} would change a {resource_type}, which is a record.", status=405)
         if operation.right is not None:
             restriction(ctx.repo.caller, resource_type, operation.right)
-        given = parameters.read(operation.definition, entry, searches=operation.searches)
+        given = parameters.Given()
+        if operation.media_type is None:
+            given = parameters.read(operation.definition, entry, searches=operation.searches)
         return await operation.run(ctx, Call(entry, operation, given, resource_type, resource_id))
 
 
@@ -69,7 +82,7 @@ def _rows() -> Iterator[Interaction]:
     for path, operations in found.items():
         run = Dispatch(operations[0].code, tuple(operations))
         for method in ("POST",) if operations[0].changes else ("GET", "POST"):
-            yield Interaction(CODE, method, path, operations[0].right, run)
+            yield Interaction(CODE, method, path, operations[0].right, run, operations[0].media_type)
 
 
 ROWS: Final = tuple(_rows())
