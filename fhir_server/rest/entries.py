@@ -7,11 +7,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from fhir_server.fhir import json, json_patch
+from fhir_server.fhir import json
 from fhir_server.fhir.entry import EntryRequest
 from fhir_server.fhir.outcome import bad_value
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.xml import reader
+from fhir_server.interactions import patch
 from fhir_server.rest import binary, body
 from fhir_server.rest.address import Address
 from fhir_server.rest.asgi import Receive
@@ -81,20 +82,20 @@ async def _parsed(raw: bytes, found: MediaType | None) -> Resource:
 
 
 async def _patching(entry: EntryRequest, headers: Headers, receive: Receive, limits: BodyLimits) -> EntryRequest:
-    """A JSON Patch in a Binary, the form that it has in a Bundle; a FHIRPath Patch is a resource in either format.
+    """A JSON or XML Patch in a Binary, as in a Bundle; a FHIRPath Patch is a resource in either format.
 
     https://hl7.org/fhir/R4/http.html#patch
     """
     found = content(headers)
-    if found is not None and found.name == json_patch.MEDIA_TYPE:
+    if found is not None and found.name in patch.FORMATS:
         raw = await body.read(receive, headers, limits)
-        return replace(entry, resource=binary.of(raw, json_patch.MEDIA_TYPE))
+        return replace(entry, resource=binary.of(raw, found.name))
     if found is None or not (found.is_json or found.is_xml):
         raise unsupported_content(found, " or ".join(PATCHES), headers=[("Accept-Patch", ", ".join(PATCHES))])
     return replace(entry, resource=await _parsed(await body.read(receive, headers, limits), found))
 
 
-PATCHES = (json_patch.MEDIA_TYPE, FHIR_JSON, FHIR_XML)
+PATCHES = (*patch.FORMATS, FHIR_JSON, FHIR_XML)
 
 
 def _is_query(headers: Headers) -> bool:
