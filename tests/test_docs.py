@@ -31,7 +31,13 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 COMMAND = re.compile(r"fhir-server((?: [a-z]+)+)([^`|\n]*)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-LICENCES = {"ISC License": "ISC", "Apache": "Apache-2.0", "BSD license": "BSD-3-Clause", "MIT License": "MIT"}
+LICENCES = {
+    "ISC License": "ISC",
+    "Apache": "Apache-2.0",
+    "BSD license": "BSD-3-Clause",
+    "MIT License": "MIT",
+    "MIT license": "MIT",
+}
 """What older packages call the licences that SPDX names."""
 
 

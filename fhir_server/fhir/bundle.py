@@ -5,6 +5,7 @@ Answers are joined as bytes: a body that the store holds is never parsed to be p
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -126,6 +127,9 @@ def _answered(answer: EntryResponse) -> bytes:
     head = json.encode(said)
     if answer.body is None:
         return b'{"response":%s}' % head
+    if answer.media_type is not None:
+        binary = {"resourceType": "Binary", "contentType": answer.media_type, "data": b64encode(answer.body).decode()}
+        return b'{"resource":%s,"response":%s}' % (json.encode(binary), head)
     if answer.resource_type is None:
         return b'{"response":%s,"outcome":%s}}' % (head[:-1], answer.body)
     return b'{"resource":%s,"response":%s}' % (answer.body, head)

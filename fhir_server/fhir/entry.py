@@ -57,6 +57,8 @@ class EntryResponse:
     headers: tuple[tuple[str, str], ...] = field(default=())
     resource_type: str | None = None
     resource_id: str | None = None
+    media_type: str | None = None
+    """Of a body that is no resource; in a Bundle it stands in a Binary."""
 
     @classmethod
     def of(cls, status: int, version: Version, *, location: bool = False) -> EntryResponse:

@@ -49,12 +49,12 @@ def counted(operations: Sequence[Any]) -> Iterable[tuple[int, Any]]:
 
 def applied(operations: Sequence[Operation], resource: Resource, expression: str = "") -> Resource:
     """One operation after the other; `expression` says where operation `{}` stands in the request."""
-    fixed = _fixed(resource)
+    fixed = fixed_in(resource)
     for index, operation in enumerate(operations):
         where = expression.format(index)
         with numbered(index, where):
             resource = operation(resource)
-        _refuse_fixed(fixed, resource, index, where)
+        refuse_fixed(fixed, resource, index, where)
     refuse_depth(resource)
     done: Resource = pruned(resource)
     return done
@@ -72,7 +72,7 @@ _FIXED: Final = ("resourceType", "id", "meta.versionId", "meta.lastUpdated")
 """What makes the resource this one in this version: the server's alone."""
 
 
-def _fixed(resource: Any) -> tuple[Any, ...]:
+def fixed_in(resource: Any) -> tuple[Any, ...]:
     if not isinstance(resource, dict):
         return ()
     meta = resource.get("meta")
@@ -80,8 +80,8 @@ def _fixed(resource: Any) -> tuple[Any, ...]:
     return resource.get("resourceType"), resource.get("id"), of_meta.get("versionId"), of_meta.get("lastUpdated")
 
 
-def _refuse_fixed(fixed: tuple[Any, ...], resource: Any, index: int, where: str) -> None:
-    found = _fixed(resource)
+def refuse_fixed(fixed: tuple[Any, ...], resource: Any, index: int, where: str) -> None:
+    found = fixed_in(resource)
     if found == fixed:
         return
     if not found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from fhir_server.fhir.outcome import FhirError, Issue
+from fhir_server.fhir.references import UNRESOLVED
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.types import is_sound
 from fhir_server.fhir.walk import BAD_REQUEST, UNPROCESSABLE, Fault, resource_faults
@@ -13,14 +14,17 @@ MAX_ISSUES = 100
 MORE = Issue("informational", f"There are more faults; these are the first {MAX_ISSUES}.", severity="information")
 
 
-def check(resource: Resource) -> None:
+def check(resource: Resource, *, for_another: bool = False) -> None:
     """FhirError with every fault where the resource breaks the rules of R4.
 
     400 where its structure is broken, 422 where only invariants, bindings or the targets of references are.
+    With `for_another`, as in a patch, what its `#id` refer to may be contained in the resource that its parts are for.
     """
     if is_sound(resource):
         return
     found = _faults(resource)
+    if for_another:
+        found = [each for each in found if UNRESOLVED not in each[0].diagnostics]
     if found:
         is_broken = any(status == BAD_REQUEST for _, status in found)
         raise FhirError(_issues(found), status=BAD_REQUEST if is_broken else UNPROCESSABLE)

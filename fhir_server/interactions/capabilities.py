@@ -15,6 +15,7 @@ from fhir_server.fhir import definitions, json
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import bad_value, not_supported
 from fhir_server.fhir.resource import Resource, instant
+from fhir_server.interactions import patch
 from fhir_server.interactions.context import APPEND_ONLY, Context, Interaction
 from fhir_server.interactions.operations.operation import LEVELS, Operation
 from fhir_server.interactions.operations.table import OPERATIONS
@@ -65,6 +66,7 @@ def _head(base: str, title: str) -> Resource:
         "implementation": {"description": title, "url": base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json", "application/fhir+xml", "xml"],
+        "patchFormat": [*patch.FORMATS, "application/fhir+json", "application/fhir+xml"],
     }
 
 

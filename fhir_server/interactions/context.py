@@ -28,6 +28,8 @@ class Interaction:
     right: Right | None
     """What the caller needs on the resource type of the path; none where the entries of a Bundle decide."""
     run: Run
+    media_type: str | None = None
+    """Of an answer that is no resource, and has no other format."""
 
     @property
     def on_system(self) -> bool:

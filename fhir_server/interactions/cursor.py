@@ -19,8 +19,13 @@ NAME = "_cursor"
 
 def link(ctx: Context, asked: str, position: Position) -> str:
     """The URL of the next page of what was asked (`Patient?name=x`)."""
+    return page_url(ctx, asked, sealed(ctx, asked, position))
+
+
+def sealed(ctx: Context, asked: str, position: Position) -> str:
+    """A place to go on from, for this caller and what was asked."""
     owned = Position((ctx.repo.caller.fingerprint, *position.values))
-    return page_url(ctx, asked, seal(owned, _binding(ctx, asked), ctx.cursor_key))
+    return seal(owned, _binding(ctx, asked), ctx.cursor_key)
 
 
 def page_url(ctx: Context, asked: str, cursor: str | None) -> str:

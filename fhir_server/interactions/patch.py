@@ -1,6 +1,7 @@
 """patch: the next version of a resource, made from the current one by operations.  https://hl7.org/fhir/R4/http.html#patch
 
-A JSON Patch comes in a Binary, as in a Bundle; the HTTP door makes one of its body. A FHIRPath Patch is a Parameters.
+A JSON or XML Patch comes in a Binary, as in a Bundle; the HTTP door makes one of its body. A FHIRPath Patch is a
+Parameters.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from fhir_server.fhir.outcome import error, not_supported
 from fhir_server.fhir.patch import Patch
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
+from fhir_server.fhir.xml import patch as xml_patch
 from fhir_server.interactions import answers, conditions, integrity, preconditions
 from fhir_server.interactions.context import Context
 from fhir_server.store.repository import Repository
@@ -55,20 +57,21 @@ def received(entry: EntryRequest) -> Patch:
     kind = resource.get("resourceType")
     if kind not in _READERS:
         raise error("structure", f"A patch is a JSON Patch in a Binary, or a Parameters, not {kind or 'nothing'}.")
-    validate.check(resource)
+    validate.check(resource, for_another=True)
     return _READERS[kind](resource)
 
 
 def _of_binary(binary: Resource) -> Patch:
     found = binary["contentType"].partition(";")[0].strip().lower()
-    if found != json_patch.MEDIA_TYPE:
-        raise not_supported(f"A patch of the type '{found}' is not supported; {json_patch.MEDIA_TYPE} is.", status=415)
+    if found not in FORMATS:
+        raise not_supported(f"A patch of the type '{found}' is not supported; {' and '.join(FORMATS)} are.", status=415)
     try:
-        return json_patch.read(base64.b64decode(binary.get("data", "")))
+        return FORMATS[found](base64.b64decode(binary.get("data", "")))
     except binascii.Error as problem:
         raise error("value", "The data of the Binary is not base64.", expression="Binary.data") from problem
 
 
+FORMATS = {json_patch.MEDIA_TYPE: json_patch.read, xml_patch.MEDIA_TYPE: xml_patch.read}
 _READERS = {"Binary": _of_binary, "Parameters": fhirpath_patch.read}
 
 

@@ -73,7 +73,7 @@ class Door:
         entry, interaction, path = await self._resolved(entry, given, receive, exchange)
         as_content = _as_content(interaction, path, wanted)
         if not as_content:
-            wanted.check()
+            wanted.check(interaction.media_type)
         response = await perform_as(ctx, entry, interaction, path)
         if as_content and response.status == 200:
             return _content(response)

@@ -7,11 +7,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from fhir_server.fhir import json, json_patch
+from fhir_server.fhir import json
 from fhir_server.fhir.entry import EntryRequest
 from fhir_server.fhir.outcome import bad_value
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.xml import reader
+from fhir_server.interactions import patch
 from fhir_server.rest import binary, body
 from fhir_server.rest.address import Address
 from fhir_server.rest.asgi import Receive
@@ -29,6 +30,9 @@ from fhir_server.rest.negotiation import (
 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 SEARCH = "_search"
+GRAPHQL = "$graphql"
+QUERIES = frozenset({"application/graphql", "application/json"})
+"""Queries that are no resource. https://hl7.org/fhir/R4/graphql.html"""
 LONG_XML_BYTES = 65_536
 """So much XML takes about ten milliseconds."""
 
@@ -58,6 +62,8 @@ async def filled(
         return _searching(entry, await body.read(receive, headers, limits))
     if entry.method == "PATCH":
         return await _patching(entry, headers, receive, limits)
+    if entry.path.rpartition("/")[2] == GRAPHQL and _is_query(headers):
+        return replace(entry, resource=binary.of(await body.read(receive, headers, limits), _type_of(headers)))
     if _is_operation(entry) and content(headers) is None and headers.get(b"content-length", b"0") == b"0":
         # The parameters may all be in the URL, or there may be none. https://hl7.org/fhir/R4/operations.html#request
         return entry
@@ -76,17 +82,29 @@ async def _parsed(raw: bytes, found: MediaType | None) -> Resource:
 
 
 async def _patching(entry: EntryRequest, headers: Headers, receive: Receive, limits: BodyLimits) -> EntryRequest:
-    """A JSON Patch in a Binary, the form that it has in a Bundle. https://hl7.org/fhir/R4/http.html#patch"""
+    """A JSON or XML Patch in a Binary, as in a Bundle; a FHIRPath Patch is a resource in either format.
+
+    https://hl7.org/fhir/R4/http.html#patch
+    """
     found = content(headers)
-    if found is not None and found.name == json_patch.MEDIA_TYPE:
+    if found is not None and found.name in patch.FORMATS:
         raw = await body.read(receive, headers, limits)
-        return replace(entry, resource=binary.of(raw, json_patch.MEDIA_TYPE))
-    if found is None or not found.is_json:
+        return replace(entry, resource=binary.of(raw, found.name))
+    if found is None or not (found.is_json or found.is_xml):
         raise unsupported_content(found, " or ".join(PATCHES), headers=[("Accept-Patch", ", ".join(PATCHES))])
-    return replace(entry, resource=json.parse(await body.read(receive, headers, limits)))
+    return replace(entry, resource=await _parsed(await body.read(receive, headers, limits), found))
 
 
-PATCHES = (json_patch.MEDIA_TYPE, FHIR_JSON)
+PATCHES = (*patch.FORMATS, FHIR_JSON, FHIR_XML)
+
+
+def _is_query(headers: Headers) -> bool:
+    return _type_of(headers) in QUERIES
+
+
+def _type_of(headers: Headers) -> str:
+    found = content(headers)
+    return found.name if found else ""
 
 
 def _is_operation(entry: EntryRequest) -> bool:

@@ -65,7 +65,10 @@ class Wanted:
         """Whether the bytes go out as they are, which is the short way."""
         return self.format is Format.JSON and not self.pretty
 
-    def check(self) -> None:
+    def check(self, only: str | None = None) -> None:
+        """406 where the client can read nothing of what there is; `only` is a media type without an alternative."""
+        if only is not None and self.format is Format.XML:
+            raise not_supported(f"'{self.shown}' cannot be answered; this is answered as {only}.", status=406)
         if self.format is None:
             raise not_supported(
                 f"'{self.shown}' cannot be answered; this server speaks {FHIR_JSON} and {FHIR_XML}.", status=406

@@ -59,7 +59,7 @@ def answer(response: EntryResponse, base: str) -> Answer:
         headers.append((name, f"{base}/{response.location}".encode()))
     if response.body is None:
         return Answer(response.status, headers)
-    headers.append(JSON_TYPE)
+    headers.append((b"content-type", response.media_type.encode()) if response.media_type else JSON_TYPE)
     return Answer(response.status, headers, response.body)
 
 

@@ -226,6 +226,16 @@ class Repository:
             documents = await cursor.to_list()
         return frozenset((each["rt"], each["id"]) for each in documents if each["m"] != "DELETE")
 
+    async def several(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Version]:
+        """The current versions of these, with one query; those that the caller would not find are left out."""
+        await self._unit.flush()
+        found = self._where.instances(set(keys), Right.READ)
+        cursor = self._database.plain.find(found, SHOWN, session=self._unit.session)
+        with mongo_errors:
+            documents = await cursor.to_list()
+        living = [each for each in documents if each["m"] != "DELETE"]
+        return {(each.resource_type, each.resource_id): each for each in await self._versions(living)}
+
     async def labels(self, resource_types: Sequence[str], codes: Sequence[str]) -> list[tuple[str, ...]]:
         """The entries `code=…` that resources of these types have, or of all types, each combination once."""
         await self._unit.flush()

@@ -34,8 +34,9 @@ class Frame:
 
     @classmethod
     def of(cls, child: Child, parent: Frame) -> Frame:
-        count = len(parent.content.get(child.name, ()))
-        step = f".{child.element}[{count}]" if child.many else f".{child.element}"
+        step = f".{child.element}"
+        if child.many:
+            step += f"[{len(parent.content.get(child.name, ()))}]"
         known = children(child.path) if child.path else NOTHING
         # A primitive is no object of its own.
         depth = parent.depth + child.many + (not child.is_primitive)

@@ -6,35 +6,28 @@ https://hl7.org/fhir/R4/xml.html
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
-from xml.parsers import expat
+from typing import Any
 
 from fhir_server.fhir.definitions import resource_types
 from fhir_server.fhir.narrative import NAMESPACE
-from fhir_server.fhir.outcome import FhirError, Issue, error
+from fhir_server.fhir.outcome import FhirError, Issue
 from fhir_server.fhir.primitives import EXAMPLES
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.xml import values
 from fhir_server.fhir.xml.frame import Frame
+from fhir_server.fhir.xml.parser import MAX_ELEMENTS_DEEP, hardened, too_deep
+from fhir_server.fhir.xml.parser import parse as read
 from fhir_server.fhir.xml.shape import FHIR, XHTML, Child
 from fhir_server.fhir.xml.xhtml import DIV, Div
 
-MAX_ELEMENTS_DEEP = 256
-"""Narrative included, whose depth JSON does not show."""
 MAX_ISSUES = 100
 SCHEMA_LOCATION = "http://www.w3.org/2001/XMLSchema-instance schemaLocation"
 """A hint for validators, which stands in many files. Nothing is fetched from there."""
 VALUE = "value"
-UTF_16 = (b"\xfe\xff", b"\xff\xfe")
-"""Its byte order marks, which would outweigh any encoding that the parser is told."""
 
 
 def parse(raw: bytes, *, max_depth: int = 64) -> Resource:
     """What a client sent, as a resource; FhirError where it is not one XML document of a resource."""
-    if not raw.strip():
-        raise error("structure", "The body is empty; an XML document is needed.")
-    if raw.startswith(UTF_16) or b"\x00" in raw[:4]:
-        raise error("structure", "The body must be UTF-8.")
     return _Reading(raw, max_depth).resource()
 
 
@@ -52,21 +45,14 @@ class _Reading:
         """How many elements are open within one that is not known."""
         self._div: Div | None = None
         self._declares_xhtml = False
-        self._parser = parser = expat.ParserCreate("UTF-8", namespace_separator=" ")
-        parser.buffer_text = True
-        parser.XmlDeclHandler = _declaration
-        parser.StartDoctypeDeclHandler = _doctype
-        parser.ProcessingInstructionHandler = _instruction
+        self._parser = parser = hardened()
         parser.StartNamespaceDeclHandler = self._namespace
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
 
     def resource(self) -> Resource:
-        try:
-            self._parser.Parse(self._raw, True)
-        except expat.ExpatError as problem:
-            raise error("structure", f"The body is not well-formed XML: {problem}.") from None
+        read(self._parser, self._raw)
         if self._issues:
             raise FhirError(self._issues)
         return self._done
@@ -88,7 +74,7 @@ class _Reading:
         stands_alone, self._declares_xhtml = self._declares_xhtml, False
         self._depth += 1
         if self._depth > MAX_ELEMENTS_DEEP:
-            raise _too_deep(MAX_ELEMENTS_DEEP)
+            raise too_deep(MAX_ELEMENTS_DEEP)
         if self._skipped:
             self._skipped += 1
         elif self._div is not None:
@@ -149,7 +135,7 @@ class _Reading:
     def _enter(self, frame: Frame, attributes: dict[str, str]) -> None:
         self._open.append(frame)
         if frame.depth > self._max_depth:
-            raise _too_deep(self._max_depth)
+            raise too_deep(self._max_depth)
         for name, text in attributes.items():
             known = frame.children.get(name)
             if name == VALUE and frame.is_primitive:
@@ -202,20 +188,3 @@ class _Reading:
             frame.join(self._open[-1])
         else:
             self._done = frame.content
-
-
-def _too_deep(limit: int) -> FhirError:
-    return error("structure", f"The XML is nested more than {limit} levels deep.")
-
-
-def _declaration(_: str, encoding: str | None, __: int) -> None:
-    if encoding is not None and encoding.upper() != "UTF-8":
-        raise error("structure", f"The XML says that its encoding is {values.seen(encoding)}; it must be UTF-8.")
-
-
-def _doctype(*_: Any) -> NoReturn:
-    raise error("structure", "The XML has a DOCTYPE, which FHIR does not allow.")
-
-
-def _instruction(target: str, _: str) -> NoReturn:
-    raise error("structure", f"The XML has the processing instruction '{values.seen(target)}', which is not taken.")

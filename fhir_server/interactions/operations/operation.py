@@ -56,6 +56,8 @@ class Operation:
     """Whether it takes search parameters beside its own."""
     on_system: bool = False
     """Whether it is also called on the system, which the definition does not say."""
+    media_type: str | None = None
+    """Of its request and its answer, where they are no resources; it reads its parameters itself."""
 
     @cached_property
     def definition(self) -> definitions.Operation:

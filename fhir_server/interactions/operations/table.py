@@ -16,10 +16,12 @@ from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import not_supported
 from fhir_server.interactions.context import APPEND_ONLY, Context, Interaction
 from fhir_server.interactions.operations import (
+    diff,
     docref,
     document,
     everything,
     expand,
+    graphql,
     lastn,
     lookup,
     meta,
@@ -32,6 +34,7 @@ from fhir_server.interactions.operations import (
 from fhir_server.interactions.operations.operation import Call, Operation
 
 _R4: Final = "http://hl7.org/fhir/OperationDefinition/"
+_OURS: Final = "https://fhir-server.example/OperationDefinition/"
 
 OPERATIONS: Final = (
     Operation(f"{_R4}Patient-everything", everything.of_patient, Right.READ),
@@ -46,7 +49,10 @@ OPERATIONS: Final = (
     Operation(f"{_R4}CodeSystem-subsumes", subsumes.run, Right.READ),
     Operation(f"{_R4}ConceptMap-translate", translate.run, Right.READ),
     Operation(f"{_R4}Resource-validate", validation.run, on_system=True),
+    Operation(f"{_R4}Resource-graphql", graphql.run, media_type="application/json"),
     Operation(f"{_R4}Resource-meta", meta.run),
+    Operation(f"{_OURS}Resource-diff", diff.of_instance),
+    Operation(f"{_OURS}diff", diff.of_two),
     Operation(f"{_R4}Resource-meta-add", meta.add, Right.UPDATE, changes=True),
     Operation(f"{_R4}Resource-meta-delete", meta.delete, Right.UPDATE, changes=True),
 )
@@ -72,7 +78,9 @@ class Dispatch:
             raise not_supported(f"${self.code} would change a {resource_type}, which is a record.", status=405)
         if operation.right is not None:
             restriction(ctx.repo.caller, resource_type, operation.right)
-        given = parameters.read(operation.definition, entry, searches=operation.searches)
+        given = parameters.Given()
+        if operation.media_type is None:
+            given = parameters.read(operation.definition, entry, searches=operation.searches)
         return await operation.run(ctx, Call(entry, operation, given, resource_type, resource_id))
 
 
@@ -85,7 +93,7 @@ def _rows() -> Iterator[Interaction]:
     for path, operations in found.items():
         run = Dispatch(operations[0].code, tuple(operations))
         for method in ("POST",) if operations[0].changes else ("GET", "POST"):
-            yield Interaction(CODE, method, path, operations[0].right, run)
+            yield Interaction(CODE, method, path, operations[0].right, run, operations[0].media_type)
 
 
 ROWS: Final = tuple(_rows())
