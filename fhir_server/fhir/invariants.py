@@ -231,7 +231,7 @@ PREDICATES: dict[str, Predicate] = {
     "tst-1": one_of("operation", "assert"),
     "tst-2": one_of("operation", "assert"),
     "tst-3": lambda variable, _: sum(has(variable, each) for each in ("expression", "headerField", "path")) <= 2,
-    "tst-4": lambda found, _: any(e.get("required") or e.get("validated") for e in found.get("capability", ())),
+    "tst-4": rules.tst_4,
     "tst-5": rules.tst_5,
     "tst-6": rules.tst_5,
     "tst-7": rules.tst_7,

@@ -20,7 +20,6 @@ FEW = 6
 """So many values are told in a message."""
 
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'")
-_INNER = re.compile(r"\b(?:where|all|select|exists|combine|iif|repeat)\([^()]+\)")
 _NAME = re.compile(r"(?<![\w.%$])([a-z]\w*)\b(?!\()")
 
 
@@ -33,24 +32,38 @@ def told(constraint: Constraint, value: Any, path: str, root: Any) -> str:
 
 
 def seen_values(constraint: Constraint, value: Any, path: str) -> list[str]:
-    """The children of the element that the rule names, as they are."""
+    """The children of the element that the rule names, as they are; where it names many, only those that are there."""
     if not isinstance(value, dict):
         return [f"it is '{shortened(value)}'"]
-    found = []
-    for element in _elements(path, constraint.expression)[:FEW]:
-        present = [each for each, _ in element.json_names() if each in value or f"_{each}" in value]
-        found.append(described(present[0], value) if present else f"there is no {element.name}")
-    return found
+    named = _elements(path, constraint.expression)
+    there = {each.name: name for each in named for name, _ in each.json_names() if name in value or f"_{name}" in value}
+    told_of = named if len(named) <= FEW else [each for each in named if each.name in there][:FEW]
+    return [
+        described(there[each.name], value) if each.name in there else f"there is no {each.name}" for each in told_of
+    ]
 
 
 @cache
 def _elements(path: str, expression: str) -> tuple[Element, ...]:
-    text = _LITERAL.sub("''", expression)
-    while text != (text := _INNER.sub("", text)):
-        pass
-    names = dict.fromkeys(_NAME.findall(text))
+    names = dict.fromkeys(_NAME.findall(_outside(_LITERAL.sub("''", expression).replace(f"{path}.", ""))))
     known = {each.name: each for each in structure(path.partition(".")[0]).elements.get(path, ())}
     return tuple(known[each] for each in names if each in known)
+
+
+def _outside(expression: str) -> str:
+    """The expression without what it asks of other elements: the arguments of functions."""
+    kept, depth, opened = "", 0, []
+    for at, each in enumerate(expression):
+        if each == "(":
+            opened.append(expression[at - 1 : at].isalpha())
+            depth += opened[-1]
+        elif each == ")" and opened:
+            depth -= opened.pop()
+        elif not depth:
+            kept += each
+            continue
+        kept += each if not depth or (each == "(" and depth == 1) else ""
+    return kept
 
 
 def described(name: str, element: Any) -> str:
@@ -58,23 +71,18 @@ def described(name: str, element: Any) -> str:
     if found is None:
         return f"{name} has no value"
     if isinstance(found, list):
-        return f"there {'is' if len(found) == 1 else 'are'} {len(found)} {name}"
+        return f"{name} has {len(found)} item{'s' if len(found) > 1 else ''}"
     if isinstance(found, dict):
         return f"{name} is {summarised(found)}"
     return f"{name} is '{shortened(str(found).lower() if isinstance(found, bool) else found)}'"
 
 
 def summarised(found: Any) -> str:
-    """The code of a concept, the value of a quantity; for all else that it is there."""
-    codings = found.get("coding", [found])
-    codes = [f"{each.get('system', '')}|{each['code']}" for each in codings if "code" in each and "value" not in each]
-    if codes:
-        return shortened(", ".join(codes))
-    return (
-        shortened(f"{found['value']} {found.get('unit', found.get('code', ''))}".strip())
-        if "value" in found
-        else "there"
-    )
+    """The codes of a concept, the value of a quantity; for all else that it is there."""
+    if "value" in found:
+        return f"'{shortened(found['value'])}{' ' * ('unit' in found)}{found.get('unit', '')}'"
+    codes = [f"'{each['code']}'" for each in found.get("coding", [found]) if "code" in each]
+    return shortened(" and ".join(codes)) if codes else "there"
 
 
 def shortened(value: Any, size: int = 60) -> str:
@@ -123,7 +131,7 @@ def _contained_ids(resource: Any, _: Any) -> list[Any]:
 
 
 def _unused(resource: Any, _: Any) -> list[str]:
-    return [f"#{each}" for each in references.unused(resource)]
+    return [f"#{each}" if each else "one without an id" for each in references.unused(resource)]
 
 
 CULPRITS: dict[str, Named] = {
@@ -139,6 +147,8 @@ CULPRITS: dict[str, Named] = {
     "que-2": repeated_within("item", "linkId"),
     "sdf-1": repeated_elements("snapshot", "path"),
     "sdf-3": without("definition", "min", "max"),
+    "sdf-8": lambda part, _: [each.get("path") for each in part["element"]],
+    "sdf-8a": lambda part, _: [each.get("path") for each in part["element"]],
     "sdf-8b": without("base"),
     "sdf-16": repeated_elements("snapshot", "id"),
     "sdf-17": repeated_elements("differential", "id"),

@@ -191,11 +191,14 @@ def type_constraints(definition: Structure) -> tuple[Constraint, ...]:
     return (*definition.constraints, *BEYOND.get(definition.name, ()), *BEYOND.get(definition.base or "", ()))
 
 
+@cache
 def constraints_of(element: Element, type_name: str) -> tuple[Constraint, ...]:
     """The element's own rules; those on a choice are about its quantities and ranges, not about its bare values."""
     if element.choice and type_name in PRIMITIVE_TYPES:
         return ()
-    return (*element.constraints, *BEYOND.get(element.path, ()))
+    inherited = structure(type_name).constraints if type_name else ()
+    own = tuple(each for each in element.constraints if each not in inherited)
+    return (*own, *BEYOND.get(element.path, ()))
 
 
 def is_bound(concept: Any, allowed: frozenset[tuple[str, str]]) -> bool:

@@ -213,6 +213,10 @@ def md_1(focus: Any, _: Any) -> bool:
     return maximum == "*" or (maximum.isdecimal() and int(maximum) > 0)
 
 
+def tst_4(metadata: Any, root: Any) -> bool:
+    return any(any_of("required", "validated")(each, root) for each in metadata.get("capability", ()))
+
+
 def tst_7(operation: Any, _: Any) -> bool:
     named = sum(has(operation, each) for each in ("targetId", "url", "params")) == 1
     code = operation.get("type", {}).get("code")

@@ -105,7 +105,12 @@ def _unknown(name: str, place: Place, known: frozenset[str]) -> Fault:
 
 
 def _child_faults(element: Element, parent: Resource, place: Place) -> Iterator[Fault]:
-    present = [each for each in element.json_names() if each[0] in parent or f"_{each[0]}" in parent]
+    known = _names(place.path)
+    present = [
+        each
+        for each in element.json_names()
+        if each[0] in parent or (f"_{each[0]}" in parent and f"_{each[0]}" in known)
+    ]
     at = place.child(element.name)
     if len(present) > 1:
         names = " and ".join(name for name, _ in present)
