@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
@@ -153,7 +154,7 @@ def sdf_23(definition: Any, _: Any) -> bool:
 
 def eld_2(element: Any, _: Any) -> bool:
     low, high = element.get("min"), element.get("max", "*")
-    return low is None or not high.isdecimal() or bool(low <= int(high))
+    return low is None or not high.isdecimal() or bool(low <= Decimal(high))
 
 
 def eld_3(maximum: Any, _: Any) -> bool:

@@ -210,7 +210,7 @@ def tcp_1(code_system: Any, _: Any) -> bool:
 
 def md_1(focus: Any, _: Any) -> bool:
     maximum = focus.get("max", "*")
-    return maximum == "*" or (maximum.isdecimal() and int(maximum) > 0)
+    return maximum == "*" or (maximum.isdecimal() and Decimal(maximum) > 0)
 
 
 def tst_4(metadata: Any, root: Any) -> bool:
