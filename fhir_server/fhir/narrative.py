@@ -44,6 +44,9 @@ BARE_TAGS = frozenset(
 """Tags with nothing in them that could be unsafe: of most narratives all are, and no attribute needs a look."""
 
 
+EMPTY = "must have some text or an image"
+
+
 class _Unsafe(Exception):
     """What must not be in narrative, as the end of a sentence."""
 
@@ -71,7 +74,7 @@ def _without_content(div: str) -> str | None:
         return f"must be in the namespace {NAMESPACE}"
     if TEXT.search(div) or "<img" in div:
         return None
-    return "must have some text or an image"
+    return EMPTY
 
 
 def numbered(entity: re.Match[str]) -> str:

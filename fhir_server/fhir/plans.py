@@ -12,11 +12,14 @@ from functools import cache
 from typing import Any
 
 from fhir_server.fhir import narrative, references
-from fhir_server.fhir.definitions import Constraint, Element, codings, structure
-from fhir_server.fhir.invariants import predicate
+from fhir_server.fhir.definitions import Constraint, Element, Structure, codings, structure
+from fhir_server.fhir.invariants import BEYOND, predicate
 from fhir_server.fhir.predicates import Predicate
 from fhir_server.fhir.primitives import PRIMITIVE_TYPES
 from fhir_server.fhir.resource import Resource
+
+ABOUT_CONTAINED = ("dom-", "contained-")
+"""How the keys of rules about contained resources begin."""
 
 CONTAINED, STANDALONE = "contained", "standalone"
 
@@ -131,7 +134,7 @@ def _sketch(path: str) -> Sketch:
     elements_path, _, targets = path.partition(">")
     definition = structure(elements_path.partition(".")[0])
     elements = definition.elements[elements_path]
-    own = definition.constraints if elements_path == definition.name else ()
+    own = type_constraints(definition) if elements_path == definition.name else ()
     predicates = [*_choices(elements), *_of_type(elements_path, own)]
     if definition.name == "Reference":
         predicates.append(_reference_target(tuple(each for each in targets.split("|") if each)))
@@ -165,7 +168,7 @@ def _of_type(path: str, constraints: Iterable[Constraint]) -> Iterator[Predicate
     about_contained = []
     for each in constraints:
         found = predicate(path, each.key) if each.severity == "error" else None
-        if found and each.key.startswith("dom-"):
+        if found and each.key.startswith(ABOUT_CONTAINED):
             about_contained.append(found)
         elif found:
             yield found
@@ -183,9 +186,19 @@ def _of_element(element: Element, type_name: str) -> Iterator[Predicate]:
             yield lambda concept, _: is_bound(concept, allowed)
 
 
+def type_constraints(definition: Structure) -> tuple[Constraint, ...]:
+    """The rules of a type, with those that stand in the prose of R4."""
+    return (*definition.constraints, *BEYOND.get(definition.name, ()), *BEYOND.get(definition.base or "", ()))
+
+
+@cache
 def constraints_of(element: Element, type_name: str) -> tuple[Constraint, ...]:
     """The element's own rules; those on a choice are about its quantities and ranges, not about its bare values."""
-    return () if element.choice and type_name in PRIMITIVE_TYPES else element.constraints
+    if element.choice and type_name in PRIMITIVE_TYPES:
+        return ()
+    inherited = structure(type_name).constraints if type_name else ()
+    own = tuple(each for each in element.constraints if each not in inherited)
+    return (*own, *BEYOND.get(element.path, ()))
 
 
 def is_bound(concept: Any, allowed: frozenset[tuple[str, str]]) -> bool:

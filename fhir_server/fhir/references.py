@@ -72,13 +72,18 @@ def contained(root: Resource, resource_id: str) -> Resource | None:
 
 def are_used(resource: Any, _: Any) -> bool:
     """dom-3: each contained resource is referred to, from the container or what it uses, or refers to the container."""
-    unused = {each.get("id"): each for each in resource.get("contained", ())}
+    return not unused(resource)
+
+
+def unused(resource: Any) -> list[Any]:
+    """The ids of the contained resources that nothing refers to."""
+    waiting = {each.get("id"): each for each in resource.get("contained", ())}
     mentioned = _fragments({name: value for name, value in resource.items() if name != "contained"})
-    reached = [name for name, each in unused.items() if name in mentioned or "" in _fragments(each)]
+    reached = [name for name, each in waiting.items() if name in mentioned or "" in _fragments(each)]
     while reached:
-        each = unused.pop(reached.pop(), None)
-        reached += _fragments(each) & unused.keys() if each else ()
-    return not unused
+        each = waiting.pop(reached.pop(), None)
+        reached += _fragments(each) & waiting.keys() if each else ()
+    return list(waiting)
 
 
 def _fragments(resource: Resource) -> set[str]:

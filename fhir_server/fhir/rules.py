@@ -10,6 +10,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from fhir_server.fhir import references
 from fhir_server.fhir.predicates import (
     Predicate,
     any_of,
@@ -21,7 +22,8 @@ from fhir_server.fhir.predicates import (
 UCUM = "http://unitsofmeasure.org"
 SYSTEMS = "http://terminology.hl7.org/CodeSystem/"
 ABATED = ("resolved", "remission", "inactive")
-SLICE_NAME = re.compile(r"[a-zA-Z0-9/\-_\[\]@]+\Z")
+MACHINE_NAME = re.compile(r"[A-Z][A-Za-z0-9_]{0,254}\Z")
+UNSTORED = ("batch", "transaction", "batch-response", "transaction-response")
 CHOOSABLE = frozenset(("choice", "open-choice", "decimal", "integer", "date", "dateTime", "time", "string", "quantity"))
 ASSERTIONS = (
     "contentType", "expression", "headerField", "minimumId", "navigationLinks", "path", "requestMethod", "resource",
@@ -117,6 +119,18 @@ def bdl_8(entry: Any, _: Any) -> bool:
     return "/_history/" not in entry.get("fullUrl", "")
 
 
+def full_url(entry: Any, bundle: Any) -> bool:
+    """In a batch or transaction the resource may be without an id, or lose the one it has."""
+    url = entry.get("fullUrl")
+    if url is None:
+        return True
+    resource = entry.get("resource", {})
+    is_free = bundle.get("type") in UNSTORED or "id" not in resource or not references.LITERAL.match(url)
+    return references.ABSOLUTE.match(url) is not None and (
+        is_free or url.endswith(f"/{resource.get('resourceType')}/{resource['id']}")
+    )
+
+
 def bdl_9(bundle: Any, _: Any) -> bool:
     identifier = bundle.get("identifier", {})
     return bundle.get("type") != "document" or (has(identifier, "system") and has(identifier, "value"))
@@ -159,28 +173,6 @@ def parameter(parameter: Any, _: Any) -> bool:
     return not (value or resource) if part else value != resource
 
 
-def eld_2(element: Any, _: Any) -> bool:
-    low, high = element.get("min"), element.get("max", "*")
-    return low is None or not high.isdecimal() or bool(low <= int(high))
-
-
-def eld_3(maximum: Any, _: Any) -> bool:
-    return bool(maximum == "*" or maximum.isdecimal())
-
-
-def eld_5(element: Any, root: Any) -> bool:
-    excluded = ("type", "defaultValue[x]", "fixed[x]", "pattern[x]", "example", "minValue[x]", "maxValue[x]")
-    return not has(element, "contentReference") or not any_of(*excluded, "maxLength", "binding")(element, root)
-
-
-def single_type(element: Any) -> bool:
-    return len(element.get("type", ())) <= 1
-
-
-def eld_12(binding: Any, _: Any) -> bool:
-    return bool(binding.get("valueSet", "urn:").startswith(("http:", "https", "urn:", "#")))
-
-
 def tim_9(repeat: Any, _: Any) -> bool:
     when = repeat.get("when", ())
     return not has(repeat, "offset") or (bool(when) and not {"C", "CM", "CD", "CV"}.issuperset(when))
@@ -218,7 +210,11 @@ def tcp_1(code_system: Any, _: Any) -> bool:
 
 def md_1(focus: Any, _: Any) -> bool:
     maximum = focus.get("max", "*")
-    return maximum == "*" or (maximum.isdecimal() and int(maximum) > 0)
+    return maximum == "*" or (maximum.isdecimal() and Decimal(maximum) > 0)
+
+
+def tst_4(metadata: Any, root: Any) -> bool:
+    return any(any_of("required", "validated")(each, root) for each in metadata.get("capability", ()))
 
 
 def tst_7(operation: Any, _: Any) -> bool:
@@ -240,15 +236,28 @@ def tst_12(assertion: Any, root: Any) -> bool:
     return assertion.get("direction") != "request" or not any_of("response", "responseCode")(assertion, root)
 
 
-def ig_1(definition: Any, _: Any) -> bool:
-    groups = {each.get("id") for each in definition.get("grouping", ())}
-    return all(each.get("groupingId") in groups | {None} for each in definition.get("resource", ()))
+def ctm_1(participant: Any, root: Any) -> bool:
+    """A reference that does not tell its type may be to a Practitioner."""
+    member = participant.get("member", {})
+    found = references.type_of(member.get("reference", "urn:"), root) or member.get("type")
+    return not has(participant, "onBehalfOf") or found in (None, "Practitioner")
 
 
-def sdf_4(definition: Any, _: Any) -> bool:
-    return definition.get("abstract") is True or has(definition, "baseDefinition")
+def needs_patient(scope: str) -> Predicate:
+    """As published, the code system is called `something`, so that no real consent is meant."""
+    return lambda consent, _: has(consent, "patient") or not has_code(consent.get("scope"), "something", (scope,))
 
 
-def sdf_5(definition: Any, _: Any) -> bool:
-    is_other = definition.get("type") != "Extension" or definition.get("derivation") == "specialization"
-    return is_other or has(definition, "context")
+def con_3(condition: Any, _: Any) -> bool:
+    """As published, any category counts; as described, only that of the problem list."""
+    is_problem = any(
+        coding.get("code") == "problem-list-item"
+        for category in condition.get("category", ())
+        for coding in category.get("coding", ())
+    )
+    return has(condition, "clinicalStatus") or not is_problem or entered_in_error(condition, "condition-ver-status")
+
+
+def machine_name(definition: Any, _: Any) -> bool:
+    """adf-0 and the rules like it: a name that generated code can use."""
+    return "name" not in definition or MACHINE_NAME.match(definition["name"]) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
+from fhir_server.fhir.advice import advice
 from fhir_server.fhir.outcome import FhirError, Issue
 from fhir_server.fhir.references import UNRESOLVED
 from fhir_server.fhir.resource import Resource
@@ -33,6 +34,14 @@ def check(resource: Resource, *, for_another: bool = False) -> None:
 def faults(resource: Resource) -> list[Issue]:
     """Every fault of the resource with its place; none where it is fine."""
     return _issues(_faults(resource))
+
+
+def report(resource: Resource) -> list[Issue]:
+    """Every fault, and advice where the structure is right."""
+    found = _faults(resource)
+    if any(status == BAD_REQUEST for _, status in found):
+        return _issues(found)
+    return [*_issues(found), *advice(resource)[:MAX_ISSUES]]
 
 
 def _faults(resource: Resource) -> list[Fault]:

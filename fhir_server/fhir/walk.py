@@ -14,8 +14,17 @@ from typing import Any
 from fhir_server.fhir import narrative, primitives, references
 from fhir_server.fhir.definitions import Constraint, Element, Structure, codes, codings, resource_types, structure
 from fhir_server.fhir.invariants import predicate
+from fhir_server.fhir.messages import shortened, told
 from fhir_server.fhir.outcome import Issue
-from fhir_server.fhir.plans import CONTAINED, constraints_of, is_bound, standing, type_path
+from fhir_server.fhir.plans import (
+    ABOUT_CONTAINED,
+    CONTAINED,
+    constraints_of,
+    is_bound,
+    standing,
+    type_constraints,
+    type_path,
+)
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.types import MAX_CONTAINED, is_sound
 
@@ -56,7 +65,7 @@ def resource_faults(value: Any, expression: str = "", root: Resource | None = No
         yield place.fault("structure", "A resource must say what it is in 'resourceType'.")
     elif name not in resource_types():
         yield place.fault(
-            "not-supported", f"'{seen(name)}' is not a resource type of R4.{_meant(name, resource_types())}"
+            "not-supported", f"'{shortened(name)}' is not a resource type of R4.{_meant(name, resource_types())}"
         )
     else:
         yield from element_faults(value, place)
@@ -77,7 +86,9 @@ def element_faults(value: Any, place: Place) -> Iterator[Fault]:
 
 def _structure_faults(value: Resource, place: Place) -> Iterator[Fault]:
     if value.keys() <= {"id", "resourceType"} and place.path not in resource_types():
-        yield place.fault("structure", f"'{place.expression}' is empty; an element must have a value or children.")
+        yield place.fault(
+            "structure", f"ele-1: '{place.expression}' is empty; an element must have a value or children."
+        )
     known = _names(place.path)
     for name in value:
         if name not in known:
@@ -88,11 +99,18 @@ def _structure_faults(value: Resource, place: Place) -> Iterator[Fault]:
 
 def _unknown(name: str, place: Place, known: frozenset[str]) -> Fault:
     at = place.child(name) if name.isidentifier() else place
-    return at.fault("structure", f"{place.path.partition('>')[0]} has no element '{seen(name)}'.{_meant(name, known)}")
+    return at.fault(
+        "structure", f"{place.path.partition('>')[0]} has no element '{shortened(name)}'.{_meant(name, known)}"
+    )
 
 
 def _child_faults(element: Element, parent: Resource, place: Place) -> Iterator[Fault]:
-    present = [each for each in element.json_names() if each[0] in parent or f"_{each[0]}" in parent]
+    known = _names(place.path)
+    present = [
+        each
+        for each in element.json_names()
+        if each[0] in parent or (f"_{each[0]}" in parent and f"_{each[0]}" in known)
+    ]
     at = place.child(element.name)
     if len(present) > 1:
         names = " and ".join(name for name, _ in present)
@@ -168,11 +186,12 @@ def _inner_resource(element: Element, value: Any, at: Place) -> Iterator[Fault]:
 
 def _complex(element: Element, type_name: str, value: Any, at: Place) -> Iterator[Fault]:
     is_broken = False
-    for issue, status in element_faults(value, Place(at.expression, type_path(element, type_name), at.root)):
+    place = Place(at.expression, type_path(element, type_name), at.root)
+    for issue, status in element_faults(value, place):
         is_broken |= status == BAD_REQUEST
         yield issue, status
     if not is_broken:
-        yield from _broken(constraints_of(element, type_name), value, at, element.path)
+        yield from _broken(constraints_of(element, type_name), value, place, element.path)
         yield from _binding_faults(element, type_name, value, at)
 
 
@@ -184,10 +203,11 @@ def primitive_faults(element: Element, type_name: str, value: Any, at: Place) ->
         yield at.fault("structure", f"'{at.expression}' must not be empty; leave it out where there is no value.")
     elif type_name == "xhtml":
         if found := narrative.problem(value):
-            yield at.fault("invalid", f"'{at.expression}' {found}.")
+            rule = "txt-2" if found == narrative.EMPTY else "txt-1"
+            yield at.fault("invalid", f"{rule}: '{at.expression}' {found}.")
     elif not primitives.is_valid(type_name, value):
         expected = primitives.EXAMPLES[type_name]
-        yield at.fault("value", f"'{seen(value)}' is not a valid {type_name}; it must be {expected}.")
+        yield at.fault("value", f"'{shortened(value)}' is not a valid {type_name}; it must be {expected}.")
     else:
         yield from _code_faults(element, type_name, value, at)
         yield from _broken(constraints_of(element, type_name), value, at, element.path)
@@ -198,8 +218,8 @@ def _code_faults(element: Element, type_name: str, value: str, at: Place) -> Ite
         return
     allowed = codes(element.binding.value_set)
     if allowed and value not in allowed:
-        told = f"'{seen(value)}' is not a code of {element.binding.value_set}.{_allowed(value, allowed)}"
-        yield at.fault("code-invalid", told, UNPROCESSABLE)
+        listing = f"'{shortened(value)}' is not a code of {element.binding.value_set}.{_allowed(value, allowed)}"
+        yield at.fault("code-invalid", listing, UNPROCESSABLE)
 
 
 def _binding_faults(element: Element, type_name: str, value: Resource, at: Place) -> Iterator[Fault]:
@@ -208,8 +228,8 @@ def _binding_faults(element: Element, type_name: str, value: Resource, at: Place
     allowed = codings(element.binding.value_set)
     if allowed and not is_bound(value, allowed):
         listed = [f"{each.get('system')}|{each.get('code')}" for each in value.get("coding", [value])]
-        told = f"None of {seen(', '.join(listed))} is in {element.binding.value_set}."
-        yield at.fault("code-invalid", told + _allowed("", frozenset(code for _, code in allowed)), UNPROCESSABLE)
+        listing = f"None of {shortened(', '.join(listed))} is in {element.binding.value_set}."
+        yield at.fault("code-invalid", listing + _allowed("", frozenset(code for _, code in allowed)), UNPROCESSABLE)
 
 
 BOUND_CONCEPTS = ("CodeableConcept", "Coding")
@@ -220,20 +240,21 @@ def _rule_faults(value: Resource, place: Place) -> Iterator[Fault]:
     elements_path, _, targets = place.path.partition(">")
     definition = structure(elements_path.partition(".")[0])
     if definition.name == elements_path:
-        yield from _broken(definition.constraints, value, place, elements_path)
+        yield from _broken(type_constraints(definition), value, place, elements_path)
     if definition.name == "Reference":
         found = references.problem(value, tuple(each for each in targets.split("|") if each), place.root)
         if found:
             at = place.child("reference" if "reference" in value else "type")
-            yield at.fault("value", f"'{seen(value.get('reference', value.get('type')))}' {found}.", UNPROCESSABLE)
+            yield at.fault("value", f"'{shortened(value.get('reference', value.get('type')))}' {found}.", UNPROCESSABLE)
 
 
 def _broken(constraints: Iterable[Constraint], value: Any, place: Place, path: str) -> Iterator[Fault]:
     for each in constraints:
         rule = predicate(path, each.key) if each.severity == "error" else None
         if rule and not rule(value, place.root):
-            status = BAD_REQUEST if each.key.startswith("dom-") else UNPROCESSABLE
-            yield place.fault("invariant", f"{each.key}: {each.human}.".replace("..", "."), status)
+            status = BAD_REQUEST if each.key.startswith(ABOUT_CONTAINED) else UNPROCESSABLE
+            said = told(each, value, place.path.partition(">")[0], place.root)
+            yield place.fault("invariant", said, status)
 
 
 def _elements(path: str) -> tuple[Element, ...]:
@@ -257,12 +278,6 @@ def _names(path: str) -> frozenset[str]:
 def kind_of(value: Any) -> str:
     kinds = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
     return kinds.get(type(value), "a number")
-
-
-def seen(value: Any) -> str:
-    """What was sent, cut to a length that fits a sentence."""
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _meant(name: str, known: Iterable[str]) -> str:

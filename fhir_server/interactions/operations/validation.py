@@ -15,7 +15,7 @@ from fhir_server.fhir import json, validate
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError, Issue, invalid, not_supported, outcome
 from fhir_server.fhir.resource import Resource
-from fhir_server.interactions import answers, integrity
+from fhir_server.interactions import integrity
 from fhir_server.interactions.context import APPEND_ONLY, Context
 from fhir_server.interactions.operations import parameters
 from fhir_server.interactions.operations.operation import Call
@@ -29,25 +29,34 @@ async def run(ctx: Context, call: Call) -> EntryResponse:
     if mode not in _MODES:
         raise invalid(f"mode is '{mode}'; it can be {', '.join(each for each in _MODES if each)}.")
     found = await _MODES[mode](ctx, call)
-    if not found:
-        return parameters.resource(answers.said("There are no faults."), "OperationOutcome")
-    return parameters.resource(json.encode(outcome(found)), "OperationOutcome")
+    issues = found if _refused(found) else [NO_FAULTS, *found]
+    return parameters.resource(json.encode(outcome(issues)), "OperationOutcome")
+
+
+NO_FAULTS: Final = Issue("informational", "There are no faults.", severity="information")
+
+
+def _refused(found: list[Issue]) -> bool:
+    """Warnings and information are advice."""
+    return any(each.severity == "error" for each in found)
 
 
 async def _content(ctx: Context, call: Call) -> list[Issue]:
-    """Faults of what was sent, or, on an instance, of what is stored."""
-    return _faults(await _resource(ctx, call), call.resource_type)
+    """What is to be said of what was sent, or, on an instance, of what is stored."""
+    return _report(await _resource(ctx, call), call.resource_type)
 
 
 async def _creation(ctx: Context, call: Call) -> list[Issue]:
     resource = _sent(call)
-    return _faults(resource, call.resource_type) or await _acceptable(ctx, resource, Right.CREATE)
+    found = _report(resource, call.resource_type)
+    return found if _refused(found) else [*await _acceptable(ctx, resource, Right.CREATE), *found]
 
 
 async def _update(ctx: Context, call: Call) -> list[Issue]:
     _on_instance(call)
     resource = _sent(call)
-    return [*_faults(resource, call.resource_type), *_identity(resource, call)] or await _updatable(ctx, call, resource)
+    found = [*_identity(resource, call), *_report(resource, call.resource_type)]
+    return found if _refused(found) else [*await _updatable(ctx, call, resource), *found]
 
 
 async def _updatable(ctx: Context, call: Call, resource: Resource) -> list[Issue]:
@@ -93,12 +102,12 @@ async def _resource(ctx: Context, call: Call) -> Resource:
     return _sent(call)
 
 
-def _faults(resource: Resource, resource_type: str) -> list[Issue]:
+def _report(resource: Resource, resource_type: str) -> list[Issue]:
     sent = resource.get("resourceType")
     if resource_type and isinstance(sent, str) and sent != resource_type:
         wrong = f"The resource is of the type {sent!r}, but the url says '{resource_type}'."
-        return [Issue("invalid", wrong, ("resourceType",)), *validate.faults(resource)]
-    return validate.faults(resource)
+        return [Issue("invalid", wrong, ("resourceType",)), *validate.report(resource)]
+    return validate.report(resource)
 
 
 def _identity(resource: Resource, call: Call) -> list[Issue]:
