@@ -16,11 +16,13 @@ from fhir_server.store.bodies import Bodies, InGridFs
 from fhir_server.store.codec import OPTIONS, PLAIN
 from fhir_server.store.layout import (
     CLAIMS,
+    DEFINITIONS,
     FEATURES,
     HISTORY,
     IDEMPOTENCY,
     MAPPINGS,
     MIGRATIONS,
+    PACKAGES,
     RESOURCES,
     SNAPSHOTS,
     Document,
@@ -48,6 +50,8 @@ class Database:
     mappings: Collection
     snapshots: Collection
     features: Collection
+    packages: Collection
+    definitions: Collection
     migrations: Collection
     bodies: Bodies
     session: Callable[[], Session]
@@ -57,7 +61,8 @@ class Database:
     @property
     def personal(self) -> tuple[Collection, ...]:
         """All that hold data of tenants, under keys that start with the tenant."""
-        return self.resources, self.history, self.claims, self.idempotency, self.mappings, self.snapshots, self.features
+        written = self.resources, self.history, self.claims, self.idempotency
+        return *written, self.mappings, self.snapshots, self.features, self.packages, self.definitions
 
 
 def database(client: Client, name: str) -> Database:
@@ -82,5 +87,7 @@ def collections(database: Any) -> dict[str, Any]:
         "mappings": database[MAPPINGS],
         "snapshots": database[SNAPSHOTS],
         "features": database[FEATURES],
+        "packages": database[PACKAGES],
+        "definitions": database[DEFINITIONS],
         "migrations": database[MIGRATIONS],
     }

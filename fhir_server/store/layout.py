@@ -19,6 +19,8 @@ MAPPINGS = "fhir_mappings"
 SNAPSHOTS = "mapping_snapshots"
 FEATURES = "features"
 """Records of the server's features that are no resources: accounts, roles, keys, templates."""
+PACKAGES = "packages"
+DEFINITIONS = "definitions"
 BODIES = "bodies"
 """The GridFS bucket of bodies too large for their document."""
 
@@ -57,6 +59,7 @@ MAPPING_INDEXES: dict[str, Keys] = {
 
 
 FEATURE_INDEXES: dict[str, Keys] = {"feature": [("tenant_id", 1), ("feature", 1), ("kind", 1), ("id", 1)]}
+DEFINITION_INDEXES: dict[str, Keys] = {"url": [("t", 1), ("url", 1)], "load": [("t", 1), ("load", 1)]}
 
 
 def key(tenant: str, resource_type: str, resource_id: str) -> str:

@@ -16,7 +16,14 @@ from pymongo.errors import DuplicateKeyError
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.errors import StoreError
 from fhir_server.store.idempotency import KEPT
-from fhir_server.store.layout import FEATURE_INDEXES, HISTORY_INDEXES, MAPPING_INDEXES, RESOURCE_INDEXES, Keys
+from fhir_server.store.layout import (
+    DEFINITION_INDEXES,
+    FEATURE_INDEXES,
+    HISTORY_INDEXES,
+    MAPPING_INDEXES,
+    RESOURCE_INDEXES,
+    Keys,
+)
 
 LEASE = timedelta(minutes=10)
 """After this a process that died while it held the lock is no longer waited for."""
@@ -53,10 +60,15 @@ async def _index_features(database: Database) -> None:
     await _indexed(database.features, FEATURE_INDEXES)
 
 
+async def _index_definitions(database: Database) -> None:
+    await _indexed(database.definitions, DEFINITION_INDEXES)
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
     Migration(3, "records of features are found by kind", _index_features),
+    Migration(4, "indexes of the definitions of packages", _index_definitions),
 )
 
 

@@ -49,7 +49,7 @@ def check(
     known: Mapping[Wanted, Resource],
     resource: Resource,
     asked: Iterable[str] = (),
-    targets: Mapping[str, Resource | None] = {},  # noqa: B006 - never changed
+    targets: Mapping[str, Resource | None] = {},
 ) -> Check:
     while True:
         found = validation.check(library, resource, list(asked), targets)
