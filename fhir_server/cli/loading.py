@@ -11,6 +11,7 @@ from fhir_server.fhir import json, validate
 from fhir_server.fhir.entry import EntryRequest
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.fhir.resource import Resource
+from fhir_server.interactions import profiles
 from fhir_server.interactions.context import Context
 
 TOGETHER = 500
@@ -68,6 +69,7 @@ class Loading:
     async def _queue(self, place: str, resource: Resource) -> None:
         try:
             validate.check(resource)
+            await profiles.kept(self._ctx, resource)
         except FhirError as problem:
             self.result.failed(place, str(problem))
             return

@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": "Run the server with two demo tenants, fed from sample legacy databases.",
     "tenant": "Create, list, suspend, resume and erase tenants.",
     "token": "Mint an access token.",
+    "package": "Add, list and remove FHIR packages: profiles and value sets to check against.",
     "load": "Store bundles, resources and NDJSON from files.",
     "terminology": "Load code systems from files, and the code tables of the mappings.",
     "migrate": "Translate legacy rows into resources.",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
-from fhir_server.interactions import answers, conditions, integrity, received
+from fhir_server.interactions import answers, conditions, integrity, profiles, received
 from fhir_server.interactions.context import Context
 from fhir_server.store.repository import Repository
 
 
 async def run(ctx: Context, entry: EntryRequest, resource_type: str) -> EntryResponse:
-    resource = await integrity.kept(ctx, received.checked(entry, resource_type))
+    resource = await integrity.kept(ctx, await profiles.kept(ctx, received.checked(entry, resource_type)))
     if entry.if_none_exist is None:
         return answers.written(entry, 201, await ctx.repo.create(resource))
     criteria = conditions.of_text(entry.if_none_exist, resource_type)

@@ -18,7 +18,7 @@ from fhir_server.fhir.patch import Patch
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
 from fhir_server.fhir.xml import patch as xml_patch
-from fhir_server.interactions import answers, conditions, integrity, preconditions
+from fhir_server.interactions import answers, conditions, integrity, preconditions, profiles
 from fhir_server.interactions.context import Context
 from fhir_server.store.repository import Repository
 
@@ -82,7 +82,7 @@ async def result(ctx: Context, entry: EntryRequest, patch: Patch, key: tuple[str
     before = current.resource()
     after = patch(before)
     validate.check(after)
-    return before, after
+    return before, await profiles.kept(ctx, after)
 
 
 async def _patched(ctx: Context, entry: EntryRequest, patch: Patch, key: tuple[str, str]) -> EntryResponse:

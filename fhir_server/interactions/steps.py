@@ -12,7 +12,7 @@ from fhir_server.fhir import bundle
 from fhir_server.fhir.bundle import Entry
 from fhir_server.fhir.entry import EntryRequest
 from fhir_server.fhir.outcome import FhirError, Issue
-from fhir_server.interactions import bundled, patch, received
+from fhir_server.interactions import bundled, patch, profiles, received
 from fhir_server.interactions.context import Context, Interaction
 from fhir_server.interactions.pace import paced
 
@@ -86,22 +86,24 @@ def _check_rights(ctx: Context, found: Sequence[Step]) -> None:
 async def _check_resources(ctx: Context, found: Sequence[Step]) -> None:
     """Every fault of every resource, up to a limit."""
     issues: list[Issue] = []
+    statuses: set[int] = set()
     async for step in paced(found):
         if len(issues) >= ctx.limits.issues:
             break
         try:
-            _check_resource(step)
+            await _check_resource(ctx, step)
         except FhirError as problem:
             issues += bundle.within(problem.issues, step.place)
+            statuses.add(problem.status)
     if issues:
-        raise FhirError(issues[: ctx.limits.issues])
+        raise FhirError(issues[: ctx.limits.issues], status=422 if statuses == {422} else None)
 
 
-def _check_resource(step: Step) -> None:
+async def _check_resource(ctx: Context, step: Step) -> None:
     if step.processed_as == "PATCH":
         patch.received(step.request)
     if step.processed_as not in ("POST", "PUT"):
         return
     if "resource_id" in step.path:
         received.with_id(step.request, step.resource_type, step.path["resource_id"])
-    received.checked(step.request, step.resource_type)
+    await profiles.kept(ctx, received.checked(step.request, step.resource_type))

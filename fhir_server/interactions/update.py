@@ -6,7 +6,7 @@ from fhir_server.fhir import validate
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import conflict, invalid, precondition_failed
 from fhir_server.fhir.resource import Resource
-from fhir_server.interactions import answers, conditions, integrity, preconditions, received
+from fhir_server.interactions import answers, conditions, integrity, preconditions, profiles, received
 from fhir_server.interactions.context import Context
 from fhir_server.store.repository import Repository
 
@@ -14,7 +14,7 @@ from fhir_server.store.repository import Repository
 async def run(ctx: Context, entry: EntryRequest, resource_type: str, resource_id: str) -> EntryResponse:
     resource = received.with_id(entry, resource_type, resource_id)
     validate.check(resource)
-    resource = await integrity.kept(ctx, resource)
+    resource = await integrity.kept(ctx, await profiles.kept(ctx, resource))
     if not preconditions.only_create(entry) and not _unversioned(ctx, entry):
         return await stored(ctx, entry, resource)
     return await ctx.repo.transaction(lambda repo: stored(ctx.inside(repo), entry, resource))
@@ -49,7 +49,7 @@ async def _must_be_absent(ctx: Context, resource: Resource) -> None:
 
 async def conditional(ctx: Context, entry: EntryRequest, resource_type: str) -> EntryResponse:
     """The resource takes the place of the one that the criteria match. https://hl7.org/fhir/R4/http.html#cond-update"""
-    resource = await integrity.kept(ctx, received.checked(entry, resource_type))
+    resource = await integrity.kept(ctx, await profiles.kept(ctx, received.checked(entry, resource_type)))
 
     async def in_place(repo: Repository) -> EntryResponse:
         inside = ctx.inside(repo)

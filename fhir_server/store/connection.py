@@ -24,7 +24,10 @@ from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.keys import TenantKeys
 from fhir_server.store.layout import KEYS, TENANTS, key_range
 from fhir_server.store.migrations import migrate
+from fhir_server.store.packages import Packages
+from fhir_server.store.posted import Posted
 from fhir_server.store.repository import Clock, Repository, now
+from fhir_server.store.shelf import Shelf
 from fhir_server.store.tenants import Tenant, Tenants
 
 log = logging.getLogger(__name__)
@@ -40,12 +43,15 @@ class Store:
         self.common = self._database(name)
         shared = client.get_database(name, codec_options=OPTIONS, write_concern=self.common.resources.write_concern)
         self.keys = TenantKeys(shared[KEYS])
+        self.packages = Packages(self.of, lambda: self.common)
+        posted = Posted(self.repository)
+        self._shelf = Shelf(self.packages, posted.find, posted.state)
         self.tenants = Tenants(shared[TENANTS], name, self._prepared, self._erased)
 
     def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:
         place = self.of(tenant)
         kept = replace(tenant, native="off") if place.in_memory else tenant
-        return Repository(place, kept, caller, clock=clock, new_id=new_id)
+        return Repository(place, kept, caller, clock=clock, new_id=new_id, shelf=self._shelf)
 
     def of(self, tenant: Tenant) -> Database:
         """Where the data of a tenant is."""

@@ -18,11 +18,13 @@ from fhir_server.store.layout import (
     CLAIMS,
     CODE_SYSTEMS,
     CONCEPTS,
+    DEFINITIONS,
     FEATURES,
     HISTORY,
     IDEMPOTENCY,
     MAPPINGS,
     MIGRATIONS,
+    PACKAGES,
     RESOURCES,
     SNAPSHOTS,
     Document,
@@ -52,6 +54,8 @@ class Database:
     features: Collection
     concepts: Collection
     code_systems: Collection
+    packages: Collection
+    definitions: Collection
     migrations: Collection
     bodies: Bodies
     session: Callable[[], Session]
@@ -71,6 +75,8 @@ class Database:
             self.features,
             self.concepts,
             self.code_systems,
+            self.packages,
+            self.definitions,
         )
 
 
@@ -98,5 +104,7 @@ def collections(database: Any) -> dict[str, Any]:
         "features": database[FEATURES],
         "concepts": database[CONCEPTS],
         "code_systems": database[CODE_SYSTEMS],
+        "packages": database[PACKAGES],
+        "definitions": database[DEFINITIONS],
         "migrations": database[MIGRATIONS],
     }

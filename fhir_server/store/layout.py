@@ -22,6 +22,8 @@ FEATURES = "features"
 CONCEPTS = "concepts"
 CODE_SYSTEMS = "code_systems"
 """Which load of concepts is current of each code system."""
+PACKAGES = "packages"
+DEFINITIONS = "definitions"
 BODIES = "bodies"
 """The GridFS bucket of bodies too large for their document."""
 
@@ -66,6 +68,7 @@ CONCEPT_INDEXES: dict[str, Keys] = {
 
 
 FEATURE_INDEXES: dict[str, Keys] = {"feature": [("tenant_id", 1), ("feature", 1), ("kind", 1), ("id", 1)]}
+DEFINITION_INDEXES: dict[str, Keys] = {"url": [("t", 1), ("url", 1)], "load": [("t", 1), ("load", 1)]}
 
 
 def key(tenant: str, resource_type: str, resource_id: str) -> str:

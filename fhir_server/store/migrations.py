@@ -18,6 +18,7 @@ from fhir_server.store.errors import StoreError
 from fhir_server.store.idempotency import KEPT
 from fhir_server.store.layout import (
     CONCEPT_INDEXES,
+    DEFINITION_INDEXES,
     FEATURE_INDEXES,
     HISTORY_INDEXES,
     MAPPING_INDEXES,
@@ -64,11 +65,16 @@ async def _index_concepts(database: Database) -> None:
     await _indexed(database.concepts, CONCEPT_INDEXES)
 
 
+async def _index_definitions(database: Database) -> None:
+    await _indexed(database.definitions, DEFINITION_INDEXES)
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
     Migration(3, "records of features are found by kind", _index_features),
     Migration(4, "indexes of the concepts of loaded code systems", _index_concepts),
+    Migration(5, "indexes of the definitions of packages", _index_definitions),
 )
 
 

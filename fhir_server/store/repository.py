@@ -11,6 +11,7 @@ from fhir_server.access.caller import Caller
 from fhir_server.access.right import Right
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError, forbidden, gone, not_found, precondition_failed, unknown_version
+from fhir_server.fhir.profiles.library import Library
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
 from fhir_server.search.include import Include
@@ -27,6 +28,7 @@ from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.joins import Joins
 from fhir_server.store.layout import SHOWN, SUPERSEDED, Document
 from fhir_server.store.matches import Matches
+from fhir_server.store.shelf import Shelf
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.unit import Buffered, Immediate, Unit
 from fhir_server.store.versions import Write, stored, tombstone, version_of
@@ -68,6 +70,7 @@ class Repository:
         clock: Clock = now,
         new_id: NewId = uuid7,
         unit: Unit | None = None,
+        shelf: Shelf | None = None,
     ):
         self.tenant = tenant
         self.caller = caller
@@ -76,6 +79,7 @@ class Repository:
         self._database = database
         self._where = Where(tenant.name, caller)
         self._unit: Unit = unit or Immediate(database)
+        self._shelf = shelf
 
     async def current(self, resource_type: str, resource_id: str, right: Right = Right.READ) -> Version:
         """read: the current version. https://hl7.org/fhir/R4/http.html#read"""
@@ -270,8 +274,26 @@ class Repository:
         """Of large code systems. A caller who may not see the CodeSystem is not to be shown its concepts."""
         return Concepts(self._database, self.tenant.name)
 
+    async def library(self) -> Library:
+        """The profiles and value sets of the tenant, as far as they were asked for."""
+        assert self._shelf is not None, "a repository of a store has a shelf"
+        return await self._shelf.library(self.tenant)
+
+    async def fill(self, library: Library) -> None:
+        """Looks up what the library wants."""
+        assert self._shelf is not None, "a repository of a store has a shelf"
+        await self._shelf.fill(self.tenant, library)
+
     def _within(self, unit: Unit) -> Repository:
-        return Repository(self._database, self.tenant, self.caller, clock=self._clock, new_id=self.new_id, unit=unit)
+        return Repository(
+            self._database,
+            self.tenant,
+            self.caller,
+            clock=self._clock,
+            new_id=self.new_id,
+            unit=unit,
+            shelf=self._shelf,
+        )
 
     async def _store(self, write: Write, expected: int | None) -> None:
         """Loses a race as the client's precondition says it should: 412 with If-Match, else 409."""

@@ -57,6 +57,7 @@ def test_how_a_tenant_works_can_be_set(command: Command, answer: Answer) -> None
         "references": "enforced",
         "versioning": "versioned-update",
         "conditional_delete": "single",
+        "validate_profiles": "off",
     }
     assert "conditional_delete=multiple" in command("tenant", "set", "strict", "conditional_delete=multiple").stdout
     for wrong, reason in (("colour=red", "is no setting"), ("versioning=x", "it can be"), ("versioning", "it can be")):

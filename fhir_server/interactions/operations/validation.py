@@ -13,9 +13,10 @@ from fhir_server.access.restriction import restriction
 from fhir_server.access.right import Right
 from fhir_server.fhir import json, validate
 from fhir_server.fhir.entry import EntryResponse
-from fhir_server.fhir.outcome import FhirError, Issue, invalid, not_supported, outcome
+from fhir_server.fhir.outcome import FhirError, Issue, error, invalid, outcome
 from fhir_server.fhir.resource import Resource
-from fhir_server.interactions import integrity
+from fhir_server.fhir.walk import BAD_REQUEST
+from fhir_server.interactions import integrity, profiles
 from fhir_server.interactions.context import APPEND_ONLY, Context
 from fhir_server.interactions.operations import parameters
 from fhir_server.interactions.operations.operation import Call
@@ -24,10 +25,9 @@ from fhir_server.search.index import index
 
 async def run(ctx: Context, call: Call) -> EntryResponse:
     mode = call.given.one("mode")
-    if mode == "profile" or call.given.one("profile") is not None:
-        raise not_supported("Validation against a profile is not supported.")
     if mode not in _MODES:
         raise invalid(f"mode is '{mode}'; it can be {', '.join(each for each in _MODES if each)}.")
+    await _known_profiles(ctx, call)
     found = await _MODES[mode](ctx, call)
     issues = found if _refused(found) else [NO_FAULTS, *found]
     return parameters.resource(json.encode(outcome(issues)), "OperationOutcome")
@@ -41,21 +41,35 @@ def _refused(found: list[Issue]) -> bool:
     return any(each.severity == "error" for each in found)
 
 
+async def _known_profiles(ctx: Context, call: Call) -> None:
+    """422 where a profile is asked for that there is not: nothing could be said about it."""
+    for each in call.given.all("profile"):
+        if not await profiles.known(ctx, each):
+            told = f"There is no profile '{each}' here: load its package, or post its StructureDefinition."
+            raise error("not-found", told, status=422)
+
+
 async def _content(ctx: Context, call: Call) -> list[Issue]:
     """What is to be said of what was sent, or, on an instance, of what is stored."""
-    return _report(await _resource(ctx, call), call.resource_type)
+    return await _report(ctx, call, await _resource(ctx, call))
+
+
+async def _profile(ctx: Context, call: Call) -> list[Issue]:
+    if not call.given.all("profile"):
+        raise parameters.required("validate", "profile")
+    return await _content(ctx, call)
 
 
 async def _creation(ctx: Context, call: Call) -> list[Issue]:
     resource = _sent(call)
-    found = _report(resource, call.resource_type)
+    found = await _report(ctx, call, resource)
     return found if _refused(found) else [*await _acceptable(ctx, resource, Right.CREATE), *found]
 
 
 async def _update(ctx: Context, call: Call) -> list[Issue]:
     _on_instance(call)
     resource = _sent(call)
-    found = [*_identity(resource, call), *_report(resource, call.resource_type)]
+    found = [*_identity(resource, call), *await _report(ctx, call, resource)]
     return found if _refused(found) else [*await _updatable(ctx, call, resource), *found]
 
 
@@ -77,6 +91,7 @@ async def _deletion(ctx: Context, call: Call) -> list[Issue]:
 
 _MODES: Final[dict[str | None, Callable[[Context, Call], Awaitable[list[Issue]]]]] = {
     None: _content,
+    "profile": _profile,
     "create": _creation,
     "update": _update,
     "delete": _deletion,
@@ -102,12 +117,24 @@ async def _resource(ctx: Context, call: Call) -> Resource:
     return _sent(call)
 
 
-def _report(resource: Resource, resource_type: str) -> list[Issue]:
-    sent = resource.get("resourceType")
-    if resource_type and isinstance(sent, str) and sent != resource_type:
-        wrong = f"The resource is of the type {sent!r}, but the url says '{resource_type}'."
-        return [Issue("invalid", wrong, ("resourceType",)), *validate.report(resource)]
-    return validate.report(resource)
+async def _report(ctx: Context, call: Call, resource: Resource) -> list[Issue]:
+    """Against R4; where it has the structure that R4 asks for, also against the profiles asked for and claimed."""
+    sent, found = resource.get("resourceType"), []
+    if call.resource_type and isinstance(sent, str) and sent != call.resource_type:
+        wrong = f"The resource is of the type {sent!r}, but the url says '{call.resource_type}'."
+        found.append(Issue("invalid", wrong, ("resourceType",)))
+    found += validate.report(resource)
+    if _is_broken(resource):
+        return found
+    return [*found, *await profiles.faults(ctx, resource, list(call.given.all("profile")))]
+
+
+def _is_broken(resource: Resource) -> bool:
+    try:
+        validate.check(resource)
+    except FhirError as problem:
+        return problem.status == BAD_REQUEST
+    return False
 
 
 def _identity(resource: Resource, call: Call) -> list[Issue]:
