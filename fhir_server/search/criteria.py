@@ -139,6 +139,10 @@ def _unknown(code: str, resource_type: str, known: Mapping[str, Parameter]) -> s
 
 
 def _term(parameter: Parameter, modifier: str, values: Sequence[str], asked: Asked) -> Term:
+    if modifier and parameter.kind == "composite":
+        raise not_supported(
+            f"Modifiers are not used on composite parameters, so not ':{modifier}' on '{parameter.code}'."
+        )
     if modifier == "missing":
         return _missing(parameter, values)
     return _condition(parameter, modifier)(parameter, values, asked)

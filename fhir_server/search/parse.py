@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from fhir_server.fhir import definitions
-from fhir_server.fhir.outcome import FhirError, Issue, bad_value
+from fhir_server.fhir.outcome import FhirError, Issue, bad_value, not_supported
 from fhir_server.search import include
 from fhir_server.search.criteria import criterion, hint, parameter, too_costly
 from fhir_server.search.include import Include
+from fhir_server.search.parameter import Parameter
 from fhir_server.search.query import Criterion, Query, Sort
 from fhir_server.search.term import Asked
 
@@ -202,7 +203,7 @@ def _sort(reading: _Reading, value: str) -> str:
     wanted: list[Sort] = []
     for key in keys:
         try:
-            found = [parameter(key.removeprefix("-"), each) for each in reading.types or ("",)]
+            found = [_sortable(key.removeprefix("-"), each) for each in reading.types or ("",)]
         except FhirError as problem:
             if not reading.lenient:
                 raise
@@ -211,6 +212,13 @@ def _sort(reading: _Reading, value: str) -> str:
             wanted.append(Sort(found[0], key.startswith("-")))
     reading.sort = tuple(wanted)
     return ",".join(f"{'-' if each.descending else ''}{each.parameter.code}" for each in wanted)
+
+
+def _sortable(code: str, resource_type: str) -> Parameter:
+    found = parameter(code, resource_type)
+    if found.kind == "composite":
+        raise not_supported(f"'{code}' is a composite parameter, whose values have no order.")
+    return found
 
 
 _RESULT: dict[str, Callable[[_Reading, str], str]] = {

@@ -12,10 +12,22 @@ from typing import Any
 
 from fhir_server.fhir import definitions
 from fhir_server.fhir.definitions import SearchParameter
+from fhir_server.search import composites
 from fhir_server.search.parameter import Parameter
 from fhir_server.search.routes import Route, routes
 from fhir_server.search.term import Asked, Term
-from fhir_server.search.types import date, identity, number, phonetic, quantity, reference, string, token, uri
+from fhir_server.search.types import (
+    composite,
+    date,
+    identity,
+    number,
+    phonetic,
+    quantity,
+    reference,
+    string,
+    token,
+    uri,
+)
 
 Condition = Callable[[Parameter, Sequence[str], Asked], Term]
 
@@ -40,6 +52,7 @@ MODIFIERS: dict[str, Mapping[str, Condition]] = {
     "number": number.MODIFIERS,
     "quantity": quantity.MODIFIERS,
     "uri": uri.MODIFIERS,
+    "composite": composite.MODIFIERS,
     "_id": identity.MODIFIERS,
     "_lastUpdated": {"": date.stamped},
 }
@@ -79,6 +92,8 @@ def parameters(resource_type: str) -> Mapping[str, Parameter]:
 
 def _compiled(resource_type: str, definition: SearchParameter) -> Parameter | None:
     """Nothing where the search type, or every FHIR type that the expression leads to, cannot be indexed."""
+    if definition.type == "composite":
+        return _combined(resource_type, definition)
     kind = definition.code if definition.code in MODIFIERS else definition.type
     able = INDEX.get(kind, INDEX.get(definition.type))
     if able is None:
@@ -86,6 +101,11 @@ def _compiled(resource_type: str, definition: SearchParameter) -> Parameter | No
     kept = tuple(each for each in routes(resource_type, definition) if each.truth or each.type in able)
     types = frozenset("boolean" if each.truth else each.type for each in kept)
     return Parameter(definition.code, kind, definition.url, kept, types, _targets(kept, definition)) if kept else None
+
+
+def _combined(resource_type: str, definition: SearchParameter) -> Parameter | None:
+    contexts = composites.contexts(resource_type).get(definition.code, ())
+    return Parameter(definition.code, "composite", definition.url, (), frozenset(), (), contexts) if contexts else None
 
 
 def _targets(found: Sequence[Route], definition: SearchParameter) -> tuple[str, ...]:
@@ -104,5 +124,7 @@ def supported(resource_type: str) -> Mapping[str, SearchParameter]:
 
 
 def modifiers(parameter: Parameter) -> tuple[str, ...]:
-    """The modifiers that a parameter understands, `missing` and those of its kind."""
+    """The modifiers that a parameter understands, `missing` and those of its kind; a composite understands none."""
+    if parameter.kind == "composite":
+        return ()
     return ("missing", *(name for name in MODIFIERS[parameter.kind] if name))
