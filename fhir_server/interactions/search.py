@@ -94,7 +94,9 @@ def _left_out(included: Included) -> list[Issue]:
 
 async def _page(ctx: Context, query: Query, reached: Position | None) -> Page:
     """Nothing is read where only the number of matches is wanted."""
-    return Page((), None) if query.counts_only else await ctx.repo.search(plan(query, reached))
+    if query.counts_only:
+        return Page((), None)
+    return await ctx.repo.search(plan(query, reached, confined=ctx.repo.confined(query.resource_types)))
 
 
 async def _total(ctx: Context, query: Query, first: Page | None) -> int | None:

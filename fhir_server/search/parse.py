@@ -209,6 +209,8 @@ def _sort(reading: _Reading, value: str) -> str:
                 raise
             reading.ignore(f"_sort={key}", problem)
         else:
+            if len({each.kind for each in found}) > 1:
+                raise bad_value(f"'{key}' in _sort is a parameter of a different type in each of the types searched.")
             wanted.append(Sort(found[0], key.startswith("-")))
     reading.sort = tuple(wanted)
     return ",".join(f"{'-' if each.descending else ''}{each.parameter.code}" for each in wanted)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.access.right import Right
+from fhir_server.search.order import BY_FIELD, specification
 from fhir_server.search.page import Position
-from fhir_server.search.plan import Plan
+from fhir_server.search.plan import KEY, Plan
 from fhir_server.store.database import Database, Session
 from fhir_server.store.errors import mongo_errors
 from fhir_server.store.layout import SHOWN, Document
@@ -69,6 +70,8 @@ class Matches:
 
     async def _documents(self, plan: Plan, limit: int) -> list[Document]:
         found = self.where.living(plan.resource_types, Right.SEARCH, plan.filter, plan.ids)
+        if plan.hint == KEY:
+            found = self.where.keyed(plan.resource_types[0], found)
         wanted = {**SHOWN, **dict.fromkeys(plan.projection, 1)}
         if plan.pipeline:
             return await self._computed(found, wanted, plan, limit)
@@ -87,9 +90,10 @@ class Matches:
             return await (cursor.hint(hint) if hint else cursor).to_list()
 
     async def _ordered_here(self, found: Document, wanted: Document, plan: Plan, limit: int) -> list[Document]:
-        """The order that an index would have is that of the positions."""
-        documents = await self.database.plain.find(found, wanted).to_list()
-        return sorted(documents, key=lambda document: plan.position_of(document).values)[:limit]
+        """The order that an index would have: by the entry that a position starts with, then by its other keys."""
+        rest = specification(BY_FIELD[plan.hint or ""])
+        documents = await self.database.plain.find(found, wanted).sort(rest).to_list()
+        return sorted(documents, key=lambda document: plan.position_of(document).values[0])[:limit]
 
     async def _computed(self, found: Document, wanted: Document, plan: Plan, limit: int) -> list[Document]:
         """An order that no index has is computed by MongoDB, which keeps only as many rows as the page needs."""
@@ -124,6 +128,6 @@ _SAME_ORDER = frozenset({"tok", "order"})
 
 def _index(plan: Plan, found: Document) -> str | None:
     """As planned; but one patient's compartment is a better start than a code, and its index has the same order."""
-    if plan.hint in _SAME_ORDER and isinstance(found.get("cmp"), str):
+    if plan.sort and plan.hint in _SAME_ORDER and isinstance(found.get("cmp"), str):
         return "cmp"
-    return plan.hint or (None if plan.ids is None else "_id_")
+    return plan.hint or (None if plan.ids is None else KEY)

@@ -167,6 +167,10 @@ class Repository:
             self._where.permitted(listed, Right.SEARCH)
         return tuple(each for each in listed if each in every)
 
+    def confined(self, types: Iterable[str]) -> bool:
+        """Whether the caller sees only some of the instances of one of these types."""
+        return any(self._where.allowed(each, Right.SEARCH).filter for each in types)
+
     async def count(self, plan: Plan) -> int:
         """How many resources match, on all pages. https://hl7.org/fhir/R4/search.html#total"""
         await self._unit.flush()

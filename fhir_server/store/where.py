@@ -16,7 +16,7 @@ from fhir_server.access.restriction import Restriction, restriction
 from fhir_server.access.right import Right
 from fhir_server.fhir.definitions import resource_types
 from fhir_server.fhir.outcome import FhirError
-from fhir_server.store.layout import Document, key, version_key
+from fhir_server.store.layout import Document, key, type_range, version_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,10 @@ class Where:
             ]
             found["_id"] = keys[0] if len(keys) == 1 else {"$in": keys}
         return both(found, criteria)
+
+    def keyed(self, resource_type: str, found: Mapping[str, Any]) -> Document:
+        """The same documents of one type, looked for by their keys."""
+        return both({"_id": type_range(self.tenant, resource_type)}, found)
 
     def versions(
         self, types: Sequence[str], right: Right, resource_id: str | None, times: Mapping[str, Any]

@@ -60,6 +60,11 @@ GOLDEN = [
     ("Patient", "family=smith&birthdate=1975-05-11"),
     ("Patient", "birthdate=1975-05-11"),
     ("Patient", "_sort=birthdate"),
+    ("Patient", "_sort=family"),
+    ("Patient", "_sort=_id"),
+    ("Patient", "_sort=-_id"),
+    ("Observation", "_sort=status"),
+    ("Observation", "_sort=subject"),
     ("Patient", "identifier=http://mrn|123"),
     ("", "_type=Patient,Organization"),
 ]
