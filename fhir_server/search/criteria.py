@@ -43,11 +43,17 @@ def parameter(code: str, resource_type: str) -> Parameter:
 
 
 def referring(code: str, resource_type: str) -> Parameter:
-    """A parameter whose references can be followed; canonical URLs are not."""
+    """A parameter whose references can be followed from their end, which canonical URLs cannot."""
     found = parameter(code, resource_type)
     if found.kind != "reference" or "Reference" not in found.types:
         raise bad_value(f"'{code}' of {resource_type or 'every resource type'} has no references that can be followed.")
     return found
+
+
+def _leading(code: str, resource_type: str) -> Parameter:
+    """A parameter that a chain can follow: by references, or by the URLs that it has instead."""
+    found = parameter(code, resource_type)
+    return found if found.definitions else referring(code, resource_type)
 
 
 def too_costly(diagnostics: str) -> FhirError:
@@ -75,8 +81,11 @@ def _own(types: tuple[str, ...], name: str, value: str, asked: Asked) -> Criteri
 def _chained(types: tuple[str, ...], head: str, rest: str, value: str, asked: Asked, depth: int) -> Criterion:
     """`subject:Patient.name`: of what the references point to. https://hl7.org/fhir/R4/search.html#chaining"""
     code, _, named = head.partition(":")
-    found = [referring(code, each) for each in types or ("",)]
-    targets = tuple(sorted({target for each in found for target in each.targets}))
+    found = [_leading(code, each) for each in types or ("",)]
+    canonical = bool(found[0].definitions)
+    if any(bool(each.definitions) != canonical for each in found):
+        raise bad_value(f"'{code}' is a reference of some of the types searched for, and a canonical URL of others.")
+    targets = tuple(sorted({target for each in found for target in each.definitions or each.targets}))
     if named:
         if named not in targets:
             raise bad_value(f"'{code}' cannot refer to a {named}, only to {' or '.join(targets)}.")
@@ -85,20 +94,19 @@ def _chained(types: tuple[str, ...], head: str, rest: str, value: str, asked: As
     if not known:
         raise not_supported(f"None of the types that '{code}' refers to has the search parameter '{rest}'.")
     wanted = criterion(known, rest, value, asked, depth + 1)
-    return Criterion(found[0], named, Term(NOTHING), Join(code, Query.of(known, wanted), reverse=False))
+    return Criterion(found[0], named, Term(NOTHING), Join(code, Query.of(known, wanted), False, canonical))
 
 
 def _referred_to(types: tuple[str, ...], name: str, value: str, asked: Asked, depth: int) -> Criterion:
     """`_has:Observation:patient:code`: of what refers to them. https://hl7.org/fhir/R4/search.html#has"""
     source, code, rest = _parts(name)
-    if len(types) != 1:
-        raise not_supported("'_has' works in the search of one type; a chain over several types has to name one.")
     targets = referring(code, source).targets
-    if types[0] not in targets:
-        raise bad_value(f"'{code}' of {source} cannot refer to a {types[0]}, only to {' or '.join(targets)}.")
+    own = tuple(each for each in types or targets if each in targets)
+    if not own:
+        raise bad_value(f"'{code}' of {source} cannot refer to a {' or '.join(types)}, only to {' or '.join(targets)}.")
     wanted = criterion((source,), rest, value, asked, depth + 1)
-    own = parameter("_id", types[0])
-    return Criterion(own, "", Term(NOTHING), Join(code, Query.of((source,), wanted), reverse=True))
+    join = Join(code, Query.of((source,), wanted), reverse=True, own=own)
+    return Criterion(parameter("_id", own[0]), "", Term(NOTHING), join)
 
 
 def _parts(name: str) -> tuple[str, str, str]:
@@ -118,7 +126,7 @@ def _begins(resource_type: str, rest: str) -> bool:
         return resource_type in referring(code, source).targets
     head, dot, _ = rest.partition(".")
     found = _known(resource_type).get(head.partition(":")[0])
-    return found is not None and (not dot or (found.kind == "reference" and "Reference" in found.types))
+    return found is not None and (not dot or bool(found.definitions) or "Reference" in found.types)
 
 
 def _known(resource_type: str) -> Mapping[str, Parameter]:

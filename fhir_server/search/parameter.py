@@ -28,6 +28,8 @@ class Parameter:
     """FHIR types of its values."""
     targets: tuple[str, ...]
     """Types of resource that its references may point to."""
+    definitions: tuple[str, ...] = ()
+    """Types of resource that its canonical URLs may name, where it has those instead of references."""
     contexts: tuple[Context, ...] = ()
     """Of a composite: where its parts are together."""
 

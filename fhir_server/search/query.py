@@ -15,13 +15,16 @@ from fhir_server.search.term import Term
 class Join:
     """A condition on other resources that a reference connects with those searched for: `source` finds the others.
 
-    `code` is the reference: theirs to the others, or of the others to them where `reverse`.
-    https://hl7.org/fhir/R4/search.html#chaining https://hl7.org/fhir/R4/search.html#has
+    `code` is the reference: theirs to the others, or of the others to them where `reverse`. A `canonical` one names the
+    others by their URL. https://hl7.org/fhir/R4/search.html#chaining https://hl7.org/fhir/R4/search.html#has
     """
 
     code: str
     source: Query
     reverse: bool
+    canonical: bool = False
+    own: tuple[str, ...] = ()
+    """Where `reverse`: the types searched for that can be referred to."""
 
 
 @dataclass(frozen=True, slots=True)

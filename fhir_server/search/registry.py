@@ -100,12 +100,28 @@ def _compiled(resource_type: str, definition: SearchParameter) -> Parameter | No
         return None
     kept = tuple(each for each in routes(resource_type, definition) if each.truth or each.type in able)
     types = frozenset("boolean" if each.truth else each.type for each in kept)
-    return Parameter(definition.code, kind, definition.url, kept, types, _targets(kept, definition)) if kept else None
+    if not kept:
+        return None
+    named = _named(definition) if kind == "reference" and "Reference" not in types else ()
+    return Parameter(definition.code, kind, definition.url, kept, types, _targets(kept, definition), named)
+
+
+@cache
+def canonical_types() -> frozenset[str]:
+    """Types that are found by a canonical URL and its version. https://hl7.org/fhir/R4/references.html#canonical"""
+    every = definitions.resource_types()
+    return frozenset(each for each in every if definitions.search_parameters(each).keys() >= {"url", "version"})
+
+
+def _named(definition: SearchParameter) -> tuple[str, ...]:
+    return tuple(sorted(canonical_types().intersection(definition.targets) or canonical_types()))
 
 
 def _combined(resource_type: str, definition: SearchParameter) -> Parameter | None:
     contexts = composites.contexts(resource_type).get(definition.code, ())
-    return Parameter(definition.code, "composite", definition.url, (), frozenset(), (), contexts) if contexts else None
+    return (
+        Parameter(definition.code, "composite", definition.url, (), frozenset(), (), (), contexts) if contexts else None
+    )
 
 
 def _targets(found: Sequence[Route], definition: SearchParameter) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.access.right import Right
+from fhir_server.search.joins import canonical
 from fhir_server.search.order import BY_FIELD, specification
 from fhir_server.search.page import Position
 from fhir_server.search.plan import KEY, Plan
@@ -61,8 +62,26 @@ class Matches:
 
     async def targets(self, plan: Plan, code: str, types: Sequence[str], most: int) -> frozenset[str] | None:
         """Every resource of these types that matches refer to by `code`; None where there are more than `most`."""
+        return await self._referred(plan, code, f"({'|'.join(types)})/[^/]+$", most)
+
+    async def named(self, plan: Plan, code: str, most: int) -> frozenset[str] | None:
+        """Every canonical URL by which matches name something in `code`; None where there are more than `most`."""
+        return await self._referred(plan, code, "", most)
+
+    async def canonicals(self, plan: Plan, most: int) -> frozenset[str] | None:
+        """The canonical URLs of all matches, each with its version; None where there are more than `most`."""
         found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
-        stages = [{"$match": found}, *_referred(code, types), {"$limit": most + 1}]
+        cursor = self.database.plain.find(
+            found, {"_id": 0, "tok": 1}, session=self.session, limit=most + 1, max_time_ms=SLOWEST
+        )
+        with mongo_errors:
+            documents = await cursor.to_list()
+        names = (canonical(each["tok"]) for each in documents)
+        return frozenset(each for each in names if each) if len(documents) <= most else None
+
+    async def _referred(self, plan: Plan, code: str, pattern: str, most: int) -> frozenset[str] | None:
+        found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
+        stages = [{"$match": found}, *_referred(code, pattern), {"$limit": most + 1}]
         with mongo_errors:
             cursor = await self.database.resources.aggregate(stages, session=self.session, maxTimeMS=SLOWEST)
             documents = await cursor.to_list()
@@ -105,15 +124,14 @@ class Matches:
             return await cursor.to_list()
 
 
-def _referred(code: str, types: Sequence[str]) -> list[Document]:
-    """Stages that lead from documents to what they refer to, each once; versions are left aside."""
+def _referred(code: str, pattern: str) -> list[Document]:
+    """Stages that lead from documents to what they refer to in this form, each once."""
     within = {"$and": [{"$gte": ["$$each", f"{code}="]}, {"$lt": ["$$each", f"{code}>"]}]}
     entries = {"$filter": {"input": "$tok", "as": "each", "cond": within}}
-    local = f"^{re.escape(code)}=({'|'.join(types)})/[^/]+$"
     return [
         {"$project": {"to": entries}},
         {"$unwind": "$to"},
-        {"$match": {"to": {"$regex": local}}},
+        {"$match": {"to": {"$regex": f"^{re.escape(code)}={pattern}"}}},
         {"$group": {"_id": "$to"}},
     ]
 

@@ -58,11 +58,17 @@ class Where:
         if not _enters_tokens(criteria):
             found["del"] = False
         if ids is not None:
-            keys = [
-                key(self.tenant, resource_type, each) for resource_type in self.permitted(types, right) for each in ids
-            ]
+            keys = self._keys(self.permitted(types, right), ids)
             found["_id"] = keys[0] if len(keys) == 1 else {"$in": keys}
         return both(found, criteria)
+
+    def _keys(self, types: Sequence[str], ids: Sequence[str]) -> list[str]:
+        """An id with its type, or an id of any of the types."""
+        typed = [each.split("/") for each in ids if "/" in each]
+        found = [key(self.tenant, resource_type, each) for resource_type, each in typed if resource_type in types]
+        return found + [
+            key(self.tenant, resource_type, each) for resource_type in types for each in ids if "/" not in each
+        ]
 
     def keyed(self, resource_type: str, found: Mapping[str, Any]) -> Document:
         """The same documents of one type, looked for by their keys."""
