@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import Issue, error
-from fhir_server.interactions import cursor
+from fhir_server.interactions import cursor, explanation
 from fhir_server.interactions.context import Context
 from fhir_server.search import compartment, joins
 from fhir_server.search.bundle import searchset
@@ -65,6 +65,8 @@ def _query(ctx: Context, entry: EntryRequest, resource_types: tuple[str, ...]) -
 
 
 async def _answer(ctx: Context, entry: EntryRequest, path: str, asked_for: Query) -> EntryResponse:
+    if asked_for.explain:
+        return await explanation.answer(ctx, asked_for)
     asked = f"{path}?{asked_for.self_link()}"
     token = cursor.of(entry)
     reached = cursor.opened(ctx, asked, token)

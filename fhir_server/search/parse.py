@@ -80,6 +80,7 @@ class _Reading:
     sort: tuple[Sort, ...] = ()
     total: str | None = None
     summary: str | None = None
+    explain: str = "false"
     elements: tuple[str, ...] = ()
     ignored: list[Issue] = field(default_factory=list)
     applied: list[tuple[str, str]] = field(default_factory=list)
@@ -98,6 +99,7 @@ class _Reading:
             tuple(self.ignored),
             (*typed, *self.applied),
             tuple(dict.fromkeys(self.includes)),
+            self.explain == "true",
         )
 
     def read(self, name: str, value: str) -> None:
@@ -229,5 +231,6 @@ _RESULT: dict[str, Callable[[_Reading, str], str]] = {
     "_elements": _elements,
     "_total": _one_of("total", TOTALS),
     "_summary": _one_of("summary", SUMMARIES),
+    "_explain": _one_of("explain", ("true", "false")),
 }
 """Parameters that shape the result: each returns its value as applied. https://hl7.org/fhir/R4/search.html#summary"""

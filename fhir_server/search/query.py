@@ -68,6 +68,8 @@ class Query:
     applied: tuple[tuple[str, str], ...]
     """The parameters that had an effect, in order: no others are in the self link."""
     includes: tuple[Include, ...] = ()
+    explain: bool = False
+    """Not the matches are wanted, but how they are found."""
 
     @classmethod
     def of(cls, resource_types: tuple[str, ...], *criteria: Criterion) -> Query:

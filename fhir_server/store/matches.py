@@ -87,16 +87,18 @@ class Matches:
             documents = await cursor.to_list()
         return frozenset(each["_id"].partition("=")[2] for each in documents) if len(documents) <= most else None
 
-    async def _documents(self, plan: Plan, limit: int) -> list[Document]:
-        found = self.where.living(plan.resource_types, Right.SEARCH, plan.filter, plan.ids)
+    def located(self, plan: Plan) -> tuple[Document, str | None]:
+        """The filter of what a page is read from, and the index that it is to enter, if one is named."""
         if plan.hint == KEY:
-            found = self.where.keyed(plan.resource_types[0], found)
+            return self.where.keyed(plan.resource_types[0], Right.SEARCH, plan.filter), KEY
+        found = self.where.living(plan.resource_types, Right.SEARCH, plan.filter, plan.ids)
+        return found, _index(plan, found)
+
+    async def _documents(self, plan: Plan, limit: int) -> list[Document]:
+        found, hint = self.located(plan)
         wanted = {**SHOWN, **dict.fromkeys(plan.projection, 1)}
         if plan.pipeline:
-            return await self._computed(found, wanted, plan, limit)
-        return await self._found(found, wanted, plan, limit)
-
-    async def _found(self, found: Document, wanted: Document, plan: Plan, limit: int) -> list[Document]:
+            return await self._computed(found, wanted, plan, limit, hint)
         if not plan.sort and self.database.in_memory:
             return await self._ordered_here(found, wanted, plan, limit)
         cursor = self.database.plain.find(
@@ -104,7 +106,6 @@ class Matches:
         )
         if plan.sort and not _is_one(plan):
             cursor = cursor.sort(plan.sort)
-        hint = _index(plan, found)
         with mongo_errors:
             return await (cursor.hint(hint) if hint else cursor).to_list()
 
@@ -114,10 +115,11 @@ class Matches:
         documents = await self.database.plain.find(found, wanted).sort(rest).to_list()
         return sorted(documents, key=lambda document: plan.position_of(document).values[0])[:limit]
 
-    async def _computed(self, found: Document, wanted: Document, plan: Plan, limit: int) -> list[Document]:
+    async def _computed(
+        self, found: Document, wanted: Document, plan: Plan, limit: int, hint: str | None
+    ) -> list[Document]:
         """An order that no index has is computed by MongoDB, which keeps only as many rows as the page needs."""
         stages = [{"$match": found}, *plan.pipeline, {"$limit": limit}, {"$project": wanted}]
-        hint = _index(plan, found)
         options: Mapping[str, Any] = {"hint": hint} if hint else {}
         with mongo_errors:
             cursor = await self.database.resources.aggregate(stages, session=self.session, maxTimeMS=SLOWEST, **options)

@@ -21,6 +21,7 @@ from fhir_server.store import bulk, claims, idempotency, labels, transactions
 from fhir_server.store.companions import Companions
 from fhir_server.store.database import Database
 from fhir_server.store.errors import is_duplicate, mongo_errors
+from fhir_server.store.explanation import Step, explained
 from fhir_server.store.history import History, Request, position
 from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.joins import Joins
@@ -166,6 +167,10 @@ class Repository:
         if every.isdisjoint(listed):
             self._where.permitted(listed, Right.SEARCH)
         return tuple(each for each in listed if each in every)
+
+    async def explained(self, plan: Plan) -> list[Step]:
+        """How MongoDB answers a page; outside of any transaction, in which it does not explain."""
+        return await explained(Matches(self._database, self._where), plan)
 
     def confined(self, types: Iterable[str]) -> bool:
         """Whether the caller sees only some of the instances of one of these types."""

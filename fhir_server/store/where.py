@@ -70,9 +70,10 @@ class Where:
             key(self.tenant, resource_type, each) for resource_type in types for each in ids if "/" not in each
         ]
 
-    def keyed(self, resource_type: str, found: Mapping[str, Any]) -> Document:
-        """The same documents of one type, looked for by their keys."""
-        return both({"_id": type_range(self.tenant, resource_type)}, found)
+    def keyed(self, resource_type: str, right: Right, criteria: Mapping[str, Any]) -> Document:
+        """As `living`, of one type and looked for by key."""
+        keys = {"_id": type_range(self.tenant, resource_type)}
+        return both(keys, self.living((resource_type,), right, criteria))
 
     def versions(
         self, types: Sequence[str], right: Right, resource_id: str | None, times: Mapping[str, Any]
