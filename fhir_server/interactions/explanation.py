@@ -32,7 +32,7 @@ async def answer(ctx: Context, asked: Query) -> EntryResponse:
     parameters = [
         *(_parts("applied", name=name, value=value) for name, value in asked.applied),
         *({"name": "ignored", "valueString": issue.diagnostics} for issue in asked.ignored),
-        _parts("conditions", followed=sum(each.joins for each in asked.criteria if each.join), milliseconds=resolved),
+        _parts("conditions", followed=sum(each.joins for each in asked.criteria), milliseconds=resolved),
         *map(_step, steps),
     ]
     body = json.encode({"resourceType": "Parameters", "parameter": parameters})

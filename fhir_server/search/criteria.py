@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/search.html#chaining https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from fhir_server.fhir import definitions
@@ -78,7 +78,15 @@ def _own(types: tuple[str, ...], name: str, value: str, asked: Asked) -> Criteri
     return Criterion(found[0], modifier, over_types(types, terms))
 
 
+Wanted = Callable[[tuple[str, ...]], tuple[Criterion, ...]]
+"""What is asked of the resources at the other end of a reference, which are of these types."""
+
+
 def _chained(types: tuple[str, ...], head: str, rest: str, value: str, asked: Asked, depth: int) -> Criterion:
+    return referred(types, head, rest, lambda known: (criterion(known, rest, value, asked, depth + 1),))
+
+
+def referred(types: tuple[str, ...], head: str, rest: str, wanted: Wanted) -> Criterion:
     """`subject:Patient.name`: of what the references point to. https://hl7.org/fhir/R4/search.html#chaining"""
     code, _, named = head.partition(":")
     found = [_leading(code, each) for each in types or ("",)]
@@ -93,19 +101,23 @@ def _chained(types: tuple[str, ...], head: str, rest: str, value: str, asked: As
     known = targets if len(targets) == 1 else tuple(each for each in targets if _begins(each, rest))
     if not known:
         raise not_supported(f"None of the types that '{code}' refers to has the search parameter '{rest}'.")
-    wanted = criterion(known, rest, value, asked, depth + 1)
-    return Criterion(found[0], named, Term(NOTHING), Join(code, Query.of(known, wanted), False, canonical))
+    return Criterion(found[0], named, Term(NOTHING), Join(code, Query.of(known, *wanted(known)), False, canonical))
 
 
 def _referred_to(types: tuple[str, ...], name: str, value: str, asked: Asked, depth: int) -> Criterion:
+    return referred_from(types, name, lambda known, rest: (criterion(known, rest, value, asked, depth + 1),))
+
+
+def referred_from(
+    types: tuple[str, ...], name: str, wanted: Callable[[tuple[str, ...], str], tuple[Criterion, ...]]
+) -> Criterion:
     """`_has:Observation:patient:code`: of what refers to them. https://hl7.org/fhir/R4/search.html#has"""
     source, code, rest = _parts(name)
     targets = referring(code, source).targets
     own = tuple(each for each in types or targets if each in targets)
     if not own:
         raise bad_value(f"'{code}' of {source} cannot refer to a {' or '.join(types)}, only to {' or '.join(targets)}.")
-    wanted = criterion((source,), rest, value, asked, depth + 1)
-    join = Join(code, Query.of((source,), wanted), reverse=True, own=own)
+    join = Join(code, Query.of((source,), *wanted((source,), rest)), reverse=True, own=own)
     return Criterion(parameter("_id", own[0]), "", Term(NOTHING), join)
 
 

@@ -22,18 +22,24 @@ def queries(query: Query) -> Iterator[Query]:
     """The query and every one within it: the caller must have the right to search all their types."""
     yield query
     for each in query.criteria:
-        if each.join:
-            yield from queries(each.join.source)
+        yield from _queries(each)
+
+
+def _queries(criterion: Criterion) -> Iterator[Query]:
+    if criterion.join:
+        yield from queries(criterion.join.source)
+    for each in criterion.logic.parts if criterion.logic else ():
+        yield from _queries(each)
 
 
 def plain(query: Query) -> Query:
     """Without its conditions on other resources."""
-    return replace(query, criteria=tuple(each for each in query.criteria if not each.join))
+    return replace(query, criteria=tuple(each for each in query.criteria if not each.joins))
 
 
 def joined(query: Query) -> list[Criterion]:
     """The conditions on other resources, first those that few of these are likely to match."""
-    return sorted((each for each in query.criteria if each.join), key=lambda each: _likely(each.join))
+    return sorted((each for each in query.criteria if each.joins), key=lambda each: _likely(each.join))
 
 
 def _likely(join: Join | None) -> int:

@@ -13,6 +13,7 @@ from fhir_server.fhir import definitions
 from fhir_server.fhir.outcome import FhirError, Issue, bad_value, not_supported
 from fhir_server.search import include
 from fhir_server.search.criteria import criterion, hint, parameter, too_costly
+from fhir_server.search.filter import FILTER, expressed
 from fhir_server.search.include import Include
 from fhir_server.search.parameter import Parameter
 from fhir_server.search.query import Criterion, Query, Sort
@@ -117,12 +118,17 @@ class _Reading:
             self.apply(name, _RESULT[name](self, value))
             return
         try:
-            wanted = criterion(self.types, name, value, self.asked)
+            wanted = self.criteria_of(name, value)
         except FhirError as problem:
             self.refuse(name, problem)
         else:
             self.add(wanted)
             self.apply(name, value)
+
+    def criteria_of(self, name: str, value: str) -> tuple[Criterion, ...]:
+        if name == FILTER:
+            return expressed(self.types, value, self.asked)
+        return (criterion(self.types, name, value, self.asked),)
 
     def include(self, name: str, value: str) -> None:
         try:
@@ -139,8 +145,8 @@ class _Reading:
             raise problem
         self.ignore(name, problem)
 
-    def add(self, wanted: Criterion) -> None:
-        self.criteria.append(wanted)
+    def add(self, wanted: tuple[Criterion, ...]) -> None:
+        self.criteria += wanted
         if sum(each.joins for each in self.criteria) > MAX_JOINS:
             raise too_costly(f"The search follows more than {MAX_JOINS} references in its conditions.")
 

@@ -28,6 +28,14 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True)
+class Logic:
+    """Criteria joined by `and` or `or`, or one that must `not` be met. https://hl7.org/fhir/R4/search_filter.html"""
+
+    operator: str
+    parts: tuple[Criterion, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Criterion:
     """One search parameter with its values, which are joined by OR.
 
@@ -38,10 +46,13 @@ class Criterion:
     modifier: str
     term: Term
     join: Join | None = None
+    logic: Logic | None = None
 
     @property
     def joins(self) -> int:
         """How many references it follows."""
+        if self.logic:
+            return sum(each.joins for each in self.logic.parts)
         return 1 + sum(each.joins for each in self.join.source.criteria) if self.join else 0
 
 

@@ -74,7 +74,6 @@ NOT_SUPPORTED: dict[str, str] = {
     "_contained": "Contained resources are not searched",
     "_containedType": "Contained resources are not searched",
     "_content": "Search in the whole content is not supported",
-    "_filter": "Filter expressions are not supported",
     "_list": "Search within a List is not supported",
     "_query": "There are no named queries",
     "_score": "Results have no score",

@@ -12,7 +12,7 @@ from functools import partial
 
 from fhir_server.access.right import Right
 from fhir_server.fhir.outcome import too_costly
-from fhir_server.search import joins
+from fhir_server.search import joins, logic
 from fhir_server.search.joins import Keys
 from fhir_server.search.plan import plan
 from fhir_server.search.query import Criterion, Join, Query
@@ -41,9 +41,17 @@ class Joins:
     async def _resolved(self, query: Query) -> Query:
         found = joins.plain(query)
         for each in joins.joined(query):
-            if each.join:
-                found = joins.narrowed(found, await self._followed(found, each, each.join))
+            found = joins.narrowed(found, await self._plain(found, each))
         return found
+
+    async def _plain(self, query: Query, criterion: Criterion) -> Criterion:
+        """The criterion, or those that it is made of, without conditions on other resources."""
+        if criterion.join:
+            return await self._followed(query, criterion, criterion.join)
+        if criterion.logic and criterion.joins:
+            parts = [await self._plain(query, each) for each in criterion.logic.parts]
+            return logic.combined(criterion.logic.operator, parts)
+        return criterion
 
     async def _followed(self, query: Query, criterion: Criterion, join: Join) -> Criterion:
         """From the side that is likely to find less; from the other one if that finds too much."""

@@ -138,7 +138,7 @@ class Repository:
 
         https://hl7.org/fhir/R4/search.html#chaining
         """
-        if not any(each.join for each in query.criteria):
+        if not any(each.joins for each in query.criteria):
             return query
         await self._unit.flush()
         return await Joins(Matches(self._database, self._where, self._unit.session)).resolved(query)
