@@ -20,6 +20,7 @@ from fhir_server.interactions.context import APPEND_ONLY, Context, Interaction
 from fhir_server.interactions.operations.operation import LEVELS, Operation
 from fhir_server.interactions.operations.table import OPERATIONS
 from fhir_server.search import compartment, include, registry
+from fhir_server.search.filter import FILTER
 
 _MODES = ("full", "normative")
 _SECURITY = {
@@ -37,6 +38,7 @@ _SECURITY = {
     ],
     "description": "Every request but this one needs an access token of this tenant, with a scope for what it does.",
 }
+_FILTER = {"name": FILTER, "definition": "http://hl7.org/fhir/SearchParameter/filter", "type": "special"}
 _STARTED = datetime.now(UTC)
 
 
@@ -89,7 +91,7 @@ def _rest(interactions: tuple[Interaction, ...], versioning: str, conditional_de
             "security": _SECURITY,
             "resource": resources,
             "interaction": [{"code": code} for code in _codes(row for row in interactions if row.on_system)],
-            "searchParam": [each for each in _parameters("Basic") if each["name"].startswith("_")],
+            "searchParam": [*(each for each in _parameters("Basic") if each["name"].startswith("_")), _FILTER],
             "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{each.lower()}" for each in compartment.NAMES],
             "operation": [_operation(each) for each in OPERATIONS if LEVELS[0] in each.levels],
         }

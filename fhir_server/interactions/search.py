@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import Issue, error
-from fhir_server.interactions import codes, cursor
+from fhir_server.interactions import codes, cursor, explanation
 from fhir_server.interactions.context import Context
 from fhir_server.search import compartment, joins
 from fhir_server.search.bundle import searchset
@@ -57,6 +57,8 @@ async def _query(ctx: Context, entry: EntryRequest, resource_types: tuple[str, .
 
 
 async def _answer(ctx: Context, entry: EntryRequest, path: str, asked_for: Query) -> EntryResponse:
+    if asked_for.explain:
+        return await explanation.answer(ctx, asked_for)
     asked = f"{path}?{asked_for.self_link()}"
     token = cursor.of(entry)
     reached = cursor.opened(ctx, asked, token)
@@ -86,7 +88,9 @@ def _left_out(included: Included) -> list[Issue]:
 
 async def _page(ctx: Context, query: Query, reached: Position | None) -> Page:
     """Nothing is read where only the number of matches is wanted."""
-    return Page((), None) if query.counts_only else await ctx.repo.search(plan(query, reached))
+    if query.counts_only:
+        return Page((), None)
+    return await ctx.repo.search(plan(query, reached, confined=ctx.repo.confined(query.resource_types)))
 
 
 async def _total(ctx: Context, query: Query, first: Page | None) -> int | None:

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/search.html#chaining https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from fhir_server.fhir import definitions
@@ -43,11 +43,17 @@ def parameter(code: str, resource_type: str) -> Parameter:
 
 
 def referring(code: str, resource_type: str) -> Parameter:
-    """A parameter whose references can be followed; canonical URLs are not."""
+    """A parameter whose references can be followed from their end, which canonical URLs cannot."""
     found = parameter(code, resource_type)
     if found.kind != "reference" or "Reference" not in found.types:
         raise bad_value(f"'{code}' of {resource_type or 'every resource type'} has no references that can be followed.")
     return found
+
+
+def _leading(code: str, resource_type: str) -> Parameter:
+    """A parameter that a chain can follow: by references, or by the URLs that it has instead."""
+    found = parameter(code, resource_type)
+    return found if found.definitions else referring(code, resource_type)
 
 
 def too_costly(diagnostics: str) -> FhirError:
@@ -72,11 +78,22 @@ def _own(types: tuple[str, ...], name: str, value: str, asked: Asked) -> Criteri
     return Criterion(found[0], modifier, over_types(types, terms))
 
 
+Wanted = Callable[[tuple[str, ...]], tuple[Criterion, ...]]
+"""What is asked of the resources at the other end of a reference, which are of these types."""
+
+
 def _chained(types: tuple[str, ...], head: str, rest: str, value: str, asked: Asked, depth: int) -> Criterion:
+    return referred(types, head, rest, lambda known: (criterion(known, rest, value, asked, depth + 1),))
+
+
+def referred(types: tuple[str, ...], head: str, rest: str, wanted: Wanted) -> Criterion:
     """`subject:Patient.name`: of what the references point to. https://hl7.org/fhir/R4/search.html#chaining"""
     code, _, named = head.partition(":")
-    found = [referring(code, each) for each in types or ("",)]
-    targets = tuple(sorted({target for each in found for target in each.targets}))
+    found = [_leading(code, each) for each in types or ("",)]
+    canonical = bool(found[0].definitions)
+    if any(bool(each.definitions) != canonical for each in found):
+        raise bad_value(f"'{code}' is a reference of some of the types searched for, and a canonical URL of others.")
+    targets = tuple(sorted({target for each in found for target in each.definitions or each.targets}))
     if named:
         if named not in targets:
             raise bad_value(f"'{code}' cannot refer to a {named}, only to {' or '.join(targets)}.")
@@ -84,21 +101,24 @@ def _chained(types: tuple[str, ...], head: str, rest: str, value: str, asked: As
     known = targets if len(targets) == 1 else tuple(each for each in targets if _begins(each, rest))
     if not known:
         raise not_supported(f"None of the types that '{code}' refers to has the search parameter '{rest}'.")
-    wanted = criterion(known, rest, value, asked, depth + 1)
-    return Criterion(found[0], named, Term(NOTHING), Join(code, Query.of(known, wanted), reverse=False))
+    return Criterion(found[0], named, Term(NOTHING), Join(code, Query.of(known, *wanted(known)), False, canonical))
 
 
 def _referred_to(types: tuple[str, ...], name: str, value: str, asked: Asked, depth: int) -> Criterion:
+    return referred_from(types, name, lambda known, rest: (criterion(known, rest, value, asked, depth + 1),))
+
+
+def referred_from(
+    types: tuple[str, ...], name: str, wanted: Callable[[tuple[str, ...], str], tuple[Criterion, ...]]
+) -> Criterion:
     """`_has:Observation:patient:code`: of what refers to them. https://hl7.org/fhir/R4/search.html#has"""
     source, code, rest = _parts(name)
-    if len(types) != 1:
-        raise not_supported("'_has' works in the search of one type; a chain over several types has to name one.")
     targets = referring(code, source).targets
-    if types[0] not in targets:
-        raise bad_value(f"'{code}' of {source} cannot refer to a {types[0]}, only to {' or '.join(targets)}.")
-    wanted = criterion((source,), rest, value, asked, depth + 1)
-    own = parameter("_id", types[0])
-    return Criterion(own, "", Term(NOTHING), Join(code, Query.of((source,), wanted), reverse=True))
+    own = tuple(each for each in types or targets if each in targets)
+    if not own:
+        raise bad_value(f"'{code}' of {source} cannot refer to a {' or '.join(types)}, only to {' or '.join(targets)}.")
+    join = Join(code, Query.of((source,), *wanted((source,), rest)), reverse=True, own=own)
+    return Criterion(parameter("_id", own[0]), "", Term(NOTHING), join)
 
 
 def _parts(name: str) -> tuple[str, str, str]:
@@ -118,7 +138,7 @@ def _begins(resource_type: str, rest: str) -> bool:
         return resource_type in referring(code, source).targets
     head, dot, _ = rest.partition(".")
     found = _known(resource_type).get(head.partition(":")[0])
-    return found is not None and (not dot or (found.kind == "reference" and "Reference" in found.types))
+    return found is not None and (not dot or bool(found.definitions) or "Reference" in found.types)
 
 
 def _known(resource_type: str) -> Mapping[str, Parameter]:
@@ -139,6 +159,10 @@ def _unknown(code: str, resource_type: str, known: Mapping[str, Parameter]) -> s
 
 
 def _term(parameter: Parameter, modifier: str, values: Sequence[str], asked: Asked) -> Term:
+    if modifier and parameter.kind == "composite":
+        raise not_supported(
+            f"Modifiers are not used on composite parameters, so not ':{modifier}' on '{parameter.code}'."
+        )
     if modifier == "missing":
         return _missing(parameter, values)
     return _condition(parameter, modifier)(parameter, values, asked)

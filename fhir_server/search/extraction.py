@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from fhir_server.search.combining import combiner
 from fhir_server.search.expression import Equals, Extended, Refers
+from fhir_server.search.parameter import Context
 from fhir_server.search.registry import INDEX, parameters
-from fhir_server.search.routes import Route, Step, Test
-from fhir_server.search.types import date, number, quantity, reference, token
+from fhir_server.search.routes import Step, Test
+from fhir_server.search.types import composite, date, number, quantity, reference, token
 
 Codes = tuple[str, ...]
 
@@ -22,10 +24,11 @@ Codes = tuple[str, ...]
 class Rows:
     """What one walk collects."""
 
-    __slots__ = ("base", "dates", "numbers", "strings", "tokens")
+    __slots__ = ("base", "dates", "numbers", "resource", "strings", "tokens")
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, resource: Mapping[str, Any]) -> None:
         self.base = base
+        self.resource = resource
         self.tokens: list[str] = []
         self.strings: list[str] = []
         self.dates: list[dict[str, Any]] = []
@@ -127,6 +130,8 @@ class _Node:
 
     onward: dict[Step, _Node] = field(default_factory=dict)
     readers: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    contexts: dict[str, Context] = field(default_factory=dict)
+    """By name: what composites combine of this value."""
 
 
 def _tree(resource_type: str) -> _Node:
@@ -134,12 +139,14 @@ def _tree(resource_type: str) -> _Node:
     for parameter in parameters(resource_type).values():
         for route in parameter.routes:
             if parameter.kind in READERS and not route.truth:
-                _end(root, route).readers.setdefault((route.type, parameter.kind), []).append(parameter.code)
+                _end(root, route.steps).readers.setdefault((route.type, parameter.kind), []).append(parameter.code)
+        for context in parameter.contexts:
+            _end(root, context.steps).contexts[context.name] = context
     return root
 
 
-def _end(node: _Node, route: Route) -> _Node:
-    for step in route.steps:
+def _end(node: _Node, steps: Iterable[Step]) -> _Node:
+    for step in steps:
         node = node.onward.setdefault(step, _Node())
     return node
 
@@ -147,9 +154,25 @@ def _end(node: _Node, route: Route) -> _Node:
 def _visit(node: _Node) -> Visit:
     """Everything that is done with one value."""
     visits = [READERS[kind](type_name, kind, tuple(codes)) for (type_name, kind), codes in node.readers.items()]
+    visits += [_combined(each) for each in node.contexts.values()]
     if node.onward:
         visits.append(_properties(node.onward))
     return _in_turn(visits)
+
+
+def _combined(context: Context) -> Visit:
+    """https://hl7.org/fhir/R4/search.html#composite"""
+    combine = combiner(context)
+    dated = composite.field(context.parts[1].parameter.kind) == "dat"
+
+    def visit(value: Any, rows: Rows) -> None:
+        found = combine(value, rows.resource, rows.base)
+        if dated:
+            rows.dates += found
+        else:
+            rows.numbers += found
+
+    return visit
 
 
 def _in_turn(visits: list[Visit]) -> Visit:
@@ -231,7 +254,7 @@ def _truths(resource_type: str) -> list[tuple[str, Visit]]:
         root = _Node()
         for route in parameter.routes:
             if route.truth:
-                _end(root, route).readers[("boolean" if route.type == "boolean" else "string", "token")] = [""]
+                _end(root, route.steps).readers[("boolean" if route.type == "boolean" else "string", "token")] = [""]
         if root.onward:
             found.append((parameter.code, _visit(root)))
     return found
@@ -244,10 +267,10 @@ def extractor(resource_type: str) -> Callable[[Mapping[str, Any], str], Rows]:
     truths = _truths(resource_type)
 
     def extract(resource: Mapping[str, Any], base: str) -> Rows:
-        rows = Rows(base)
+        rows = Rows(base, resource)
         walk(resource, rows)
         for code, find in truths:
-            seen = Rows(base)
+            seen = Rows(base, resource)
             find(resource, seen)
             rows.tokens.append(f"{code}:{'true' if any(each != ':false' for each in seen.tokens) else 'false'}")
         return rows

@@ -6,13 +6,13 @@ https://hl7.org/fhir/R4/search.html#chaining https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from fhir_server.search.criteria import parameter
 from fhir_server.search.query import Criterion, Join, Query
 from fhir_server.search.selectivity import UNFIT, weight
-from fhir_server.search.term import NOTHING, Term
+from fhir_server.search.term import NOTHING, Filter, Term, any_of, entry_range, none_of
 
 Keys = frozenset[str]
 """Resources as `Type/id`."""
@@ -22,18 +22,24 @@ def queries(query: Query) -> Iterator[Query]:
     """The query and every one within it: the caller must have the right to search all their types."""
     yield query
     for each in query.criteria:
-        if each.join:
-            yield from queries(each.join.source)
+        yield from _queries(each)
+
+
+def _queries(criterion: Criterion) -> Iterator[Query]:
+    if criterion.join:
+        yield from queries(criterion.join.source)
+    for each in criterion.logic.parts if criterion.logic else ():
+        yield from _queries(each)
 
 
 def plain(query: Query) -> Query:
     """Without its conditions on other resources."""
-    return replace(query, criteria=tuple(each for each in query.criteria if not each.join))
+    return replace(query, criteria=tuple(each for each in query.criteria if not each.joins))
 
 
 def joined(query: Query) -> list[Criterion]:
     """The conditions on other resources, first those that few of these are likely to match."""
-    return sorted((each for each in query.criteria if each.join), key=lambda each: _likely(each.join))
+    return sorted((each for each in query.criteria if each.joins), key=lambda each: _likely(each.join))
 
 
 def _likely(join: Join | None) -> int:
@@ -49,17 +55,29 @@ def narrowed(query: Query, *criteria: Criterion) -> Query:
     return replace(query, criteria=(*query.criteria, *criteria))
 
 
-def resolved(criterion: Criterion, join: Join, others: Keys) -> Criterion:
-    """The criterion with the resources that its condition comes down to: itself those, or referring to those."""
-    return replace(criterion, term=_these(others) if join.reverse else _referring(join.code, others))
+def resolved(query: Query, criterion: Criterion, join: Join, others: Keys) -> Criterion:
+    """The criterion with what its condition comes down to: these themselves, or what refers to these or names them."""
+    if join.reverse:
+        return replace(criterion, term=_these(others, query.resource_types))
+    return replace(criterion, term=(_naming if join.canonical else _referring)(join.code, others))
 
 
 def those(query: Query, keys: Keys) -> Query:
     """Of what a query finds, these resources only."""
     types = tuple(each for each in query.resource_types if any(key.startswith(f"{each}/") for key in keys))
     if not types:
-        return narrowed(query, Criterion(parameter("_id", "Basic"), "", Term(NOTHING)))
-    return narrowed(replace(query, resource_types=types), Criterion(parameter("_id", types[0]), "", _these(keys)))
+        return _none(query)
+    return narrowed(
+        replace(query, resource_types=types), Criterion(parameter("_id", types[0]), "", _these(keys, types))
+    )
+
+
+def named(query: Query, canonicals: Iterable[str]) -> Query:
+    """Of what a query finds, what has one of these URLs."""
+    urls = {each.partition("|")[0].partition("#")[0] for each in canonicals}
+    if not urls:
+        return _none(query)
+    return narrowed(query, Criterion(parameter("url", query.resource_types[0]), "", _referring("url", urls)))
 
 
 def referring_to(query: Query, code: str, keys: Keys) -> Query:
@@ -68,9 +86,29 @@ def referring_to(query: Query, code: str, keys: Keys) -> Query:
     return narrowed(query, Criterion(found, "", _referring(code, keys)))
 
 
-def _these(keys: Iterable[str]) -> Term:
-    ids = tuple(sorted({each.partition("/")[2] for each in keys}))
-    return Term({"id": {"$in": list(ids)}}, ids=ids)
+def canonical(tokens: Iterable[str]) -> str | None:
+    """The URL of a resource with its version, by its index entries."""
+    listed = list(tokens)
+    url = next((each.removeprefix("url=") for each in listed if each.startswith("url=")), None)
+    version = next((each.removeprefix("version:") for each in listed if each.startswith("version:")), None)
+    return f"{url}|{version}" if url and version else url
+
+
+def _none(query: Query) -> Query:
+    return narrowed(query, Criterion(parameter("_id", "Basic"), "", Term(NOTHING)))
+
+
+def _these(keys: Iterable[str], types: Sequence[str]) -> Term:
+    """By id alone where there is but one type that it can be of."""
+    if len(types) == 1:
+        ids = tuple(sorted(each.partition("/")[2] for each in keys if each.startswith(f"{types[0]}/")))
+        return Term({"id": {"$in": list(ids)}}, ids=ids)
+    grouped: dict[str, list[str]] = {}
+    for each in sorted(keys):
+        resource_type, _, resource_id = each.partition("/")
+        grouped.setdefault(resource_type, []).append(resource_id)
+    filters: list[Filter] = [{"rt": name, "id": {"$in": ids}} for name, ids in grouped.items()]
+    return Term(any_of(filters or [NOTHING]), ids=tuple(sorted(keys)))
 
 
 def _referring(code: str, keys: Iterable[str]) -> Term:
@@ -78,3 +116,15 @@ def _referring(code: str, keys: Iterable[str]) -> Term:
     if not points:
         return Term(NOTHING)
     return Term({"tok": points[0] if len(points) == 1 else {"$in": list(points)}}, points=points)
+
+
+def _naming(code: str, canonicals: Iterable[str]) -> Term:
+    """Naming one of these with its version, or without any, which means every version.
+
+    https://hl7.org/fhir/R4/references.html#canonical
+    """
+    exact = sorted(f"{code}={each}" for each in canonicals if "|" in each)
+    filters: list[Filter] = [{"tok": {"$in": exact}}] if exact else []
+    bare = sorted({f"{code}={each.partition('|')[0]}" for each in canonicals})
+    filters += [{"tok": each, **none_of(entry_range("tok", f"{each}|", f"{each}}}"))} for each in bare]
+    return Term(any_of(filters or [NOTHING]))

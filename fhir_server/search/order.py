@@ -70,24 +70,54 @@ def _aware(value: Any) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
 
 
-def entries_after(span: tuple[str, str], values: Sequence[Any]) -> Filter:
-    """Documents that come later in the index order of their first `str` entry in the span, then of their id.
-
-    A document appears at the first of its matching entries: one with an earlier entry was on an earlier page.
-    """
-    (low, high), (entry, resource_id) = span, values
-    return all_of(
-        [
-            entry_range("str", entry, high),
-            {"$nor": [entry_range("str", low, entry), {"str": entry, "id": {"$lte": resource_id}}]},
-        ]
-    )
+BY_FIELD: dict[str, tuple[Key, ...]] = {"str": (Key("id", UP),), "tok": NEWEST_FIRST}
+"""By array: what its index is sorted by after the entries."""
 
 
-def entry_position_in(span: tuple[str, str]) -> Callable[[Mapping[str, Any]], Position]:
-    """Reads the position of a row of a string search: its first matching entry and its id."""
-    low, high = span
-    return lambda document: Position((min(each for each in document["str"] if low <= each < high), document["id"]))
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The order of an index by the entries of an array in [low, high): a document appears at the first that it has."""
+
+    field: str
+    low: str
+    high: str
+
+    @property
+    def rest(self) -> tuple[Key, ...]:
+        return BY_FIELD[self.field]
+
+    @property
+    def projection(self) -> tuple[str, ...]:
+        return (self.field, *(key.field for key in self.rest))
+
+    def present(self) -> Filter:
+        return entry_range(self.field, self.low, self.high)
+
+    def after(self, position: Position) -> Filter:
+        """Documents that come later; one with an earlier entry was on an earlier page."""
+        entry, *values = position.values
+        shown = [entry_range(self.field, self.low, entry), {self.field: entry, "$nor": [after(self.rest, values)]}]
+        return all_of([entry_range(self.field, entry, self.high), {"$nor": shown}])
+
+    def position_of(self, document: Mapping[str, Any]) -> Position:
+        first = min(each for each in document[self.field] if self.low <= each < self.high)
+        return Position((first, *position_in(self.rest)(document).values))
+
+
+def entries_of(sort: Sort) -> Entries | None:
+    """The index order that a rising sort by one parameter has, if its values are entries."""
+    field, code = FIELDS.get(sort.parameter.kind, ""), sort.parameter.code
+    if sort.descending or field not in BY_FIELD:
+        return None
+    return Entries(field, *_span(code, sort.parameter.kind))
+
+
+def _span(code: str, kind: str) -> tuple[str, str]:
+    return (f"{code}=", f"{code}>") if kind in ("reference", "uri") else (f"{code}:", f"{code};")
+
+
+LENGTH = 200
+"""Characters of a text that it is sorted by where no index serves: page links carry them."""
 
 
 def computed(sort: Sequence[Sort]) -> tuple[tuple[Key, ...], tuple[Stage, ...]]:
@@ -108,7 +138,14 @@ def _value(sort: Sort) -> Any:
     if kind in _STAMPS:
         return _STAMPS[kind]
     field = FIELDS[kind]
-    return {"$max" if sort.descending else "$min": _ROWS[field](code, kind)}
+    value = {"$max" if sort.descending else "$min": _ROWS[field](code, kind)}
+    return _start(value) if field in BY_FIELD else value
+
+
+def _start(text: Any) -> Any:
+    """The first characters of a text, if there is one."""
+    start = {"$cond": [{"$eq": ["$$text", None]}, None, {"$substrCP": ["$$text", 0, LENGTH]}]}
+    return {"$let": {"vars": {"text": text}, "in": start}}
 
 
 _STAMPS = {"_id": "$id", "_lastUpdated": "$lu"}
@@ -116,7 +153,7 @@ _STAMPS = {"_id": "$id", "_lastUpdated": "$lu"}
 
 def _entries(field: str) -> Callable[[str, str], Any]:
     def found(code: str, kind: str) -> Any:
-        low, high = (f"{code}:", f"{code};") if kind in ("string", "phonetic", "token") else (f"{code}=", f"{code}>")
+        low, high = _span(code, kind)
         within = {"$and": [{"$gte": ["$$each", low]}, {"$lt": ["$$each", high]}]}
         return {"$filter": {"input": f"${field}", "as": "each", "cond": within}}
 

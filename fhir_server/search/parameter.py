@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from fhir_server.fhir import definitions
-from fhir_server.search.routes import Route
+from fhir_server.search.routes import Route, Step
 
 BARE = frozenset({"code", "boolean", "string", "id", "uri", "url", "canonical", "oid", "uuid", "integer"})
 """Types whose token has no system of its own in the resource."""
@@ -28,6 +28,20 @@ class Parameter:
     """FHIR types of its values."""
     targets: tuple[str, ...]
     """Types of resource that its references may point to."""
+    definitions: tuple[str, ...] = ()
+    """Types of resource that its canonical URLs may name, where it has those instead of references."""
+    contexts: tuple[Context, ...] = ()
+    """Of a composite: where its parts are together."""
+
+    @property
+    def parts(self) -> tuple[Parameter, ...]:
+        """Of a composite: its parts, as parameters of their own."""
+        return tuple(part.parameter for part in self.contexts[0].parts)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of a composite: what its rows are named by; others may share them."""
+        return tuple(each.name for each in self.contexts)
 
     @property
     def bare(self) -> bool:
@@ -58,6 +72,23 @@ class Parameter:
     def of_identifier(self) -> Parameter:
         """The identifiers of its logical references, as a token parameter."""
         return replace(self, code=f"{self.code}:identifier", types=frozenset({"Identifier"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a composite; its routes start at the element that holds all parts, or at the resource where `whole`."""
+
+    parameter: Parameter
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """An element whose parts are searched for together, reached by `steps`."""
+
+    name: str
+    steps: tuple[Step, ...]
+    parts: tuple[Part, ...]
 
 
 @cache

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from fhir_server.fhir import definitions
-from fhir_server.fhir.outcome import FhirError, Issue, bad_value
+from fhir_server.fhir.outcome import FhirError, Issue, bad_value, not_supported
 from fhir_server.search import include
 from fhir_server.search.criteria import criterion, hint, parameter, too_costly
+from fhir_server.search.filter import FILTER, expressed
 from fhir_server.search.include import Include
 from fhir_server.search.lookup import Known
+from fhir_server.search.parameter import Parameter
 from fhir_server.search.query import Criterion, Query, Sort
 from fhir_server.search.term import Asked
 
@@ -82,6 +84,7 @@ class _Reading:
     sort: tuple[Sort, ...] = ()
     total: str | None = None
     summary: str | None = None
+    explain: str = "false"
     elements: tuple[str, ...] = ()
     ignored: list[Issue] = field(default_factory=list)
     applied: list[tuple[str, str]] = field(default_factory=list)
@@ -100,6 +103,7 @@ class _Reading:
             tuple(self.ignored),
             (*typed, *self.applied),
             tuple(dict.fromkeys(self.includes)),
+            self.explain == "true",
         )
 
     def read(self, name: str, value: str) -> None:
@@ -117,12 +121,17 @@ class _Reading:
             self.apply(name, _RESULT[name](self, value))
             return
         try:
-            wanted = criterion(self.types, name, value, self.asked)
+            wanted = self.criteria_of(name, value)
         except FhirError as problem:
             self.refuse(name, problem)
         else:
             self.add(wanted)
             self.apply(name, value)
+
+    def criteria_of(self, name: str, value: str) -> tuple[Criterion, ...]:
+        if name == FILTER:
+            return expressed(self.types, value, self.asked)
+        return (criterion(self.types, name, value, self.asked),)
 
     def include(self, name: str, value: str) -> None:
         try:
@@ -139,8 +148,8 @@ class _Reading:
             raise problem
         self.ignore(name, problem)
 
-    def add(self, wanted: Criterion) -> None:
-        self.criteria.append(wanted)
+    def add(self, wanted: tuple[Criterion, ...]) -> None:
+        self.criteria += wanted
         if sum(each.joins for each in self.criteria) > MAX_JOINS:
             raise too_costly(f"The search follows more than {MAX_JOINS} references in its conditions.")
 
@@ -205,15 +214,24 @@ def _sort(reading: _Reading, value: str) -> str:
     wanted: list[Sort] = []
     for key in keys:
         try:
-            found = [parameter(key.removeprefix("-"), each) for each in reading.types or ("",)]
+            found = [_sortable(key.removeprefix("-"), each) for each in reading.types or ("",)]
         except FhirError as problem:
             if not reading.lenient:
                 raise
             reading.ignore(f"_sort={key}", problem)
         else:
+            if len({each.kind for each in found}) > 1:
+                raise bad_value(f"'{key}' in _sort is a parameter of a different type in each of the types searched.")
             wanted.append(Sort(found[0], key.startswith("-")))
     reading.sort = tuple(wanted)
     return ",".join(f"{'-' if each.descending else ''}{each.parameter.code}" for each in wanted)
+
+
+def _sortable(code: str, resource_type: str) -> Parameter:
+    found = parameter(code, resource_type)
+    if found.kind == "composite":
+        raise not_supported(f"'{code}' is a composite parameter, whose values have no order.")
+    return found
 
 
 _RESULT: dict[str, Callable[[_Reading, str], str]] = {
@@ -222,5 +240,6 @@ _RESULT: dict[str, Callable[[_Reading, str], str]] = {
     "_elements": _elements,
     "_total": _one_of("total", TOTALS),
     "_summary": _one_of("summary", SUMMARIES),
+    "_explain": _one_of("explain", ("true", "false")),
 }
 """Parameters that shape the result: each returns its value as applied. https://hl7.org/fhir/R4/search.html#summary"""

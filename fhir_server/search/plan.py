@@ -13,15 +13,18 @@ from operator import itemgetter
 from typing import Any
 
 from fhir_server.search import order, phases
-from fhir_server.search.order import Key
+from fhir_server.search.order import Entries, Key
 from fhir_server.search.page import Position
 from fhir_server.search.phases import Phase
 from fhir_server.search.query import Criterion, Query
 from fhir_server.search.selectivity import leading, weight
-from fhir_server.search.term import Filter, all_of
+from fhir_server.search.term import Filter, all_of, none_of
 
 NO_ENTRY = ""
 """No index entry is the empty string."""
+
+KEY = "_id_"
+"""The index of the keys of documents."""
 
 MARKED = 4
 """The weight of the mark of a long value: more selective than a code, less than a patient."""
@@ -56,11 +59,14 @@ class Plan:
     then: Plan | None = None
 
 
-def plan(query: Query, position: Position | None = None) -> Plan:
-    """The plan of one page, the first or the one after a position."""
+def plan(query: Query, position: Position | None = None, *, confined: bool = False) -> Plan:
+    """The plan of one page, the first or the one after a position.
+
+    A caller who is `confined` sees few of the documents: an index of all of them is not followed for its order alone.
+    """
     ordering = ",".join(("-" if each.descending else "") + each.parameter.code for each in query.sort)
-    asked = _Asked(query, criteria(query), leading(query.criteria), position)
-    return _orders(query).get(ordering, _computed)(asked)
+    asked = _Asked(query, criteria(query), leading(query.criteria), position, confined)
+    return _orders(query).get(ordering, _sorted)(asked)
 
 
 def criteria(query: Query, mark: str | None = None) -> Filter:
@@ -92,6 +98,12 @@ class _Asked:
     criteria: Filter
     leading: Criterion | None
     position: Position | None
+    confined: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether every document of one type is wanted, so that an index of all of them is as short as any."""
+        return len(self.query.resource_types) == 1 and not self.query.criteria and not self.confined
 
     @property
     def span(self) -> tuple[str, str] | None:
@@ -140,8 +152,8 @@ def _orders(query: Query) -> Mapping[str, Callable[[_Asked], Plan]]:
     main = phases.main_date(query)
     return {
         "": _natural,
-        "_id": lambda asked: _plain(asked, (Key("id", order.UP),), None),
-        "-_id": lambda asked: _plain(asked, (Key("id", order.DOWN),), None),
+        "_id": lambda asked: _by_id(asked, order.UP),
+        "-_id": lambda asked: _by_id(asked, order.DOWN),
         "_lastUpdated": lambda asked: _plain(asked, order.BY_UPDATE, "lu"),
         "-_lastUpdated": lambda asked: _plain(asked, order.LATEST_UPDATE, "lu"),
         **({main: _oldest_first, f"-{main}": _newest_first} if main else {}),
@@ -158,7 +170,7 @@ def _natural(asked: _Asked) -> Plan:
     if len(asked.query.resource_types) != 1:
         return asked.found((order.BY_TYPE, *order.NEWEST_FIRST), "order")
     if asked.span:
-        return _by_entry(asked, asked.span)
+        return _by_entry(asked, Entries("str", *asked.span))
     if asked.leading and asked.leading.join and asked.ids is not None:
         return asked.found((Key("_id", order.UP),), None)
     if asked.leading is None and phases.only_by_update(asked.query):
@@ -166,19 +178,45 @@ def _natural(asked: _Asked) -> Plan:
     return _newest_first(asked)
 
 
-def _by_entry(asked: _Asked, span: tuple[str, str]) -> Plan:
-    """In the order of the matching strings, as the index has them: nothing has to be sorted, however many match."""
-    extra = [order.entries_after(span, asked.position.values)] if asked.position else []
+def _by_id(asked: _Asked, direction: int) -> Plan:
+    """The key of a document holds its id, and the index of the keys has the order."""
+    if asked.whole:
+        return asked.found((Key("_id", direction),), KEY)
+    return _plain(asked, (Key("id", direction),), None)
+
+
+def _by_entry(asked: _Asked, entries: Entries) -> Plan:
+    """In the order of the matching entries, as the index has them: nothing has to be sorted, however many match."""
+    within = entries.after(asked.position) if asked.position else entries.present()
     return Plan(
         asked.query.resource_types,
         asked.criteria,
-        all_of([asked.criteria, *extra]),
+        all_of([asked.criteria, within]),
         [],
-        "str",
+        entries.field,
         asked.query.count,
-        order.entry_position_in(span),
-        ("str", "id"),
+        entries.position_of,
+        entries.projection,
     )
+
+
+def _sorted(asked: _Asked) -> Plan:
+    """By any other parameter: from an index where one has the order."""
+    first, *others = asked.query.sort
+    entries = order.entries_of(first) if asked.whole and not others else None
+    return _by_entries(asked, entries) if entries else _computed(asked)
+
+
+def _by_entries(asked: _Asked, entries: Entries) -> Plan:
+    """Rising by entries, then what has none of them, with `None` in the place of the entry."""
+    if asked.position is None or asked.position.values[0] is not None:
+        return _chained([_by_entry(asked, entries), _without(replace(asked, position=None), entries)])
+    return _without(replace(asked, position=Position(asked.position.values[1:])), entries)
+
+
+def _without(asked: _Asked, entries: Entries) -> Plan:
+    found = asked.found(order.NEWEST_FIRST, "order", none_of(entries.present()))
+    return replace(found, position_of=lambda document: Position((None, *found.position_of(document).values)))
 
 
 def _newest_first(asked: _Asked) -> Plan:

@@ -15,13 +15,24 @@ from fhir_server.search.term import Term
 class Join:
     """A condition on other resources that a reference connects with those searched for: `source` finds the others.
 
-    `code` is the reference: theirs to the others, or of the others to them where `reverse`.
-    https://hl7.org/fhir/R4/search.html#chaining https://hl7.org/fhir/R4/search.html#has
+    `code` is the reference: theirs to the others, or of the others to them where `reverse`. A `canonical` one names the
+    others by their URL. https://hl7.org/fhir/R4/search.html#chaining https://hl7.org/fhir/R4/search.html#has
     """
 
     code: str
     source: Query
     reverse: bool
+    canonical: bool = False
+    own: tuple[str, ...] = ()
+    """Where `reverse`: the types searched for that can be referred to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logic:
+    """Criteria joined by `and` or `or`, or one that must `not` be met. https://hl7.org/fhir/R4/search_filter.html"""
+
+    operator: str
+    parts: tuple[Criterion, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +46,13 @@ class Criterion:
     modifier: str
     term: Term
     join: Join | None = None
+    logic: Logic | None = None
 
     @property
     def joins(self) -> int:
         """How many references it follows."""
+        if self.logic:
+            return sum(each.joins for each in self.logic.parts)
         return 1 + sum(each.joins for each in self.join.source.criteria) if self.join else 0
 
 
@@ -65,6 +79,8 @@ class Query:
     applied: tuple[tuple[str, str], ...]
     """The parameters that had an effect, in order: no others are in the self link."""
     includes: tuple[Include, ...] = ()
+    explain: bool = False
+    """Not the matches are wanted, but how they are found."""
 
     @classmethod
     def of(cls, resource_types: tuple[str, ...], *criteria: Criterion) -> Query:

@@ -12,10 +12,23 @@ from typing import Any
 
 from fhir_server.fhir import definitions
 from fhir_server.fhir.definitions import SearchParameter
+from fhir_server.search import composites
 from fhir_server.search.parameter import Parameter
 from fhir_server.search.routes import Route, routes
 from fhir_server.search.term import Asked, Term
-from fhir_server.search.types import coded, date, identity, number, phonetic, quantity, reference, string, token, uri
+from fhir_server.search.types import (
+    coded,
+    composite,
+    date,
+    identity,
+    number,
+    phonetic,
+    quantity,
+    reference,
+    string,
+    token,
+    uri,
+)
 
 Condition = Callable[[Parameter, Sequence[str], Asked], Term]
 
@@ -40,6 +53,7 @@ MODIFIERS: dict[str, Mapping[str, Condition]] = {
     "number": number.MODIFIERS,
     "quantity": quantity.MODIFIERS,
     "uri": uri.MODIFIERS,
+    "composite": composite.MODIFIERS,
     "_id": identity.MODIFIERS,
     "_lastUpdated": {"": date.stamped},
 }
@@ -61,7 +75,6 @@ NOT_SUPPORTED: dict[str, str] = {
     "_contained": "Contained resources are not searched",
     "_containedType": "Contained resources are not searched",
     "_content": "Search in the whole content is not supported",
-    "_filter": "Filter expressions are not supported",
     "_list": "Search within a List is not supported",
     "_query": "There are no named queries",
     "_score": "Results have no score",
@@ -79,13 +92,36 @@ def parameters(resource_type: str) -> Mapping[str, Parameter]:
 
 def _compiled(resource_type: str, definition: SearchParameter) -> Parameter | None:
     """Nothing where the search type, or every FHIR type that the expression leads to, cannot be indexed."""
+    if definition.type == "composite":
+        return _combined(resource_type, definition)
     kind = definition.code if definition.code in MODIFIERS else definition.type
     able = INDEX.get(kind, INDEX.get(definition.type))
     if able is None:
         return None
     kept = tuple(each for each in routes(resource_type, definition) if each.truth or each.type in able)
     types = frozenset("boolean" if each.truth else each.type for each in kept)
-    return Parameter(definition.code, kind, definition.url, kept, types, _targets(kept, definition)) if kept else None
+    if not kept:
+        return None
+    named = _named(definition) if kind == "reference" and "Reference" not in types else ()
+    return Parameter(definition.code, kind, definition.url, kept, types, _targets(kept, definition), named)
+
+
+@cache
+def canonical_types() -> frozenset[str]:
+    """Types that are found by a canonical URL and its version. https://hl7.org/fhir/R4/references.html#canonical"""
+    every = definitions.resource_types()
+    return frozenset(each for each in every if definitions.search_parameters(each).keys() >= {"url", "version"})
+
+
+def _named(definition: SearchParameter) -> tuple[str, ...]:
+    return tuple(sorted(canonical_types().intersection(definition.targets) or canonical_types()))
+
+
+def _combined(resource_type: str, definition: SearchParameter) -> Parameter | None:
+    contexts = composites.contexts(resource_type).get(definition.code, ())
+    return (
+        Parameter(definition.code, "composite", definition.url, (), frozenset(), (), (), contexts) if contexts else None
+    )
 
 
 def _targets(found: Sequence[Route], definition: SearchParameter) -> tuple[str, ...]:
@@ -104,5 +140,7 @@ def supported(resource_type: str) -> Mapping[str, SearchParameter]:
 
 
 def modifiers(parameter: Parameter) -> tuple[str, ...]:
-    """The modifiers that a parameter understands, `missing` and those of its kind."""
+    """The modifiers that a parameter understands, `missing` and those of its kind; a composite understands none."""
+    if parameter.kind == "composite":
+        return ()
     return ("missing", *(name for name in MODIFIERS[parameter.kind] if name))

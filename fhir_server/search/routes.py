@@ -16,6 +16,9 @@ from fhir_server.search.expression import Cast, Equals, Extended, Field, Item, P
 INLINE = ("BackboneElement", "Element", "")
 """Types whose children are defined in place, under the path of the element."""
 
+RESOURCE = "%resource."
+"""In a part of a composite: from the resource on, not from the element that holds the other parts."""
+
 Test = Equals | Extended | Refers
 
 
@@ -48,7 +51,7 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """Where resolving has come to: the route so far, and the structure and path that define the children of its end."""
 
     route: Route
@@ -63,6 +66,29 @@ def routes(resource_type: str, parameter: SearchParameter) -> tuple[Route, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def containers(resource_type: str, parameter: SearchParameter) -> tuple[Place, ...]:
+    """The elements within which the parts of a composite are looked for: the resource itself, or elements of it."""
+    here = _start(resource_type)
+    found: list[Place] = []
+    for branch in expression.parse(parameter.expression):
+        path = _from_here(resource_type, branch)
+        found += [here] if branch == (Field(resource_type),) else _along(here, path) if path else []
+    return tuple(found)
+
+
+def within(place: Place, resource_type: str, text: str) -> tuple[bool, tuple[Route, ...]]:
+    """The routes of a part from its container on, or from the resource, which `%resource` says."""
+    whole = text.startswith(RESOURCE)
+    start = _start(resource_type) if whole else replace(place, route=Route((), place.route.type))
+    ends = [
+        end
+        for path in expression.parse(text.removeprefix(RESOURCE))
+        for reached in _along(start, path)
+        for end in _opened(reached)
+    ]
+    return whole, tuple(dict.fromkeys(end.route for end in ends))
+
+
 def _from_here(resource_type: str, branch: Path) -> Path:
     """The branch without the name of its type; nothing where it is about another type."""
     first = branch[0]
@@ -71,32 +97,40 @@ def _from_here(resource_type: str, branch: Path) -> Path:
     return branch[1:] if first in (Field(resource_type), Field("Resource"), Field("DomainResource")) else ()
 
 
-def _resolved(resource_type: str, path: Path) -> list[_Place]:
-    places = [_Place(Route((), resource_type), resource_type, resource_type)]
+def _start(resource_type: str) -> Place:
+    return Place(Route((), resource_type), resource_type, resource_type)
+
+
+def _resolved(resource_type: str, path: Path) -> list[Place]:
+    return [end for place in _along(_start(resource_type), path) for end in _opened(place)]
+
+
+def _along(start: Place, path: Path) -> list[Place]:
+    places = [start]
     for segment in path:
         places = [after for place in places for after in _SEGMENTS[type(segment)](place, segment)]
-    return [end for place in places for end in _opened(place)]
+    return places
 
 
-def _field(place: _Place, segment: Field) -> Iterator[_Place]:
+def _field(place: Place, segment: Field) -> Iterator[Place]:
     for element in definitions.structure(place.structure).elements.get(place.path, ()):
         if element.name == segment.name:
             yield from _entered(place, element)
 
 
-def _entered(place: _Place, element: Element) -> Iterator[_Place]:
+def _entered(place: Place, element: Element) -> Iterator[Place]:
     value_set = element.binding.value_set if element.binding else None
     for key, type_name in element.json_names():
         route = Route(
             (*place.route.steps, Step(key, element.many, element.path)), type_name, value_set, element.targets
         )
         if type_name in INLINE:
-            yield _Place(route, place.structure, element.content or element.path)
+            yield Place(route, place.structure, element.content or element.path)
         else:
-            yield _Place(route, type_name, type_name)
+            yield Place(route, type_name, type_name)
 
 
-def _opened(place: _Place) -> Iterator[_Place]:
+def _opened(place: Place) -> Iterator[Place]:
     """An extension as the end of a path means its value."""
     if place.route.type == "Extension":
         yield from _field(place, Field("value"))
@@ -104,28 +138,29 @@ def _opened(place: _Place) -> Iterator[_Place]:
         yield place
 
 
-def _cast(place: _Place, segment: Cast) -> Iterator[_Place]:
-    if place.route.type == segment.type:
+def _cast(place: Place, segment: Cast) -> Iterator[Place]:
+    """Some expressions write the name of a primitive type with a capital: `DateTime`."""
+    if segment.type in (place.route.type, place.route.type[:1].upper() + place.route.type[1:]):
         yield place
 
 
-def _kept(place: _Place, segment: Test) -> Iterator[_Place]:
+def _kept(place: Place, segment: Test) -> Iterator[Place]:
     *before, last = place.route.steps
     tested = replace(last, tests=(*last.tests, segment))
     targets = (segment.type,) if isinstance(segment, Refers) else place.route.targets
     yield replace(place, route=replace(place.route, steps=(*before, tested), targets=targets))
 
 
-def _item(place: _Place, segment: Item) -> Iterator[_Place]:
+def _item(place: Place, segment: Item) -> Iterator[Place]:
     *before, last = place.route.steps
     yield replace(place, route=replace(place.route, steps=(*before, replace(last, position=segment.position))))
 
 
-def _truth(place: _Place, _: Truth) -> Iterator[_Place]:
+def _truth(place: Place, _: Truth) -> Iterator[Place]:
     yield replace(place, route=replace(place.route, truth=True))
 
 
-_SEGMENTS: dict[type[Segment], Callable[..., Iterator[_Place]]] = {
+_SEGMENTS: dict[type[Segment], Callable[..., Iterator[Place]]] = {
     Field: _field,
     Cast: _cast,
     Item: _item,

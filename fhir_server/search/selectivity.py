@@ -36,6 +36,8 @@ def weight(criterion: Criterion) -> int:
     if criterion.join:
         return REFERRED_TO if criterion.join.reverse else REFERRING
     term = criterion.term
+    if criterion.logic:
+        return max(map(weight, criterion.logic.parts)) if term.points else UNFIT
     if term.ids is not None:
         return 0
     if term.span:

@@ -12,6 +12,7 @@ PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 _ESCAPED = re.compile(r"\\([\\,|$])")
 _COMMA = re.compile(r"((?:[^\\,]|\\.?)*)(,|\Z)", re.DOTALL)
 _PIPE = re.compile(r"((?:[^\\|]|\\.?)*)(\||\Z)", re.DOTALL)
+_DOLLAR = re.compile(r"((?:[^\\$]|\\.?)*)(\$|\Z)", re.DOTALL)
 
 
 def split(text: str, separator: re.Pattern[str]) -> list[str]:
@@ -34,6 +35,11 @@ def alternatives(text: str) -> list[str]:
 def parts(text: str) -> list[str]:
     """The parts between unescaped bars, unescaped."""
     return [unescape(part) for part in split(text, _PIPE)] if "\\" in text else text.split("|")
+
+
+def components(text: str) -> list[str]:
+    """The values of a composite, still escaped. https://hl7.org/fhir/R4/search.html#combining"""
+    return split(text, _DOLLAR) if "\\" in text else text.split("$")
 
 
 def unescape(text: str) -> str:

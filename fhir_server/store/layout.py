@@ -81,6 +81,11 @@ def version_key(current: str, version_id: int | str) -> str:
     return f"{current}|{version_id}"
 
 
+def type_range(tenant: str, resource_type: str) -> Filter:
+    """Every key of one type of a tenant."""
+    return {"$gte": f"{tenant}|{resource_type}|", "$lt": f"{tenant}|{resource_type}}}"}
+
+
 def key_range(tenant: str) -> Filter:
     """Every key of a tenant: `|` follows the name, and `}` is the next character after `|`."""
     return {"$gte": f"{tenant}|", "$lt": f"{tenant}}}"}

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.access.right import Right
+from fhir_server.search.joins import canonical
+from fhir_server.search.order import BY_FIELD, specification
 from fhir_server.search.page import Position
-from fhir_server.search.plan import Plan
+from fhir_server.search.plan import KEY, Plan
 from fhir_server.store.database import Database, Session
 from fhir_server.store.errors import mongo_errors
 from fhir_server.store.layout import SHOWN, Document
@@ -60,21 +62,43 @@ class Matches:
 
     async def targets(self, plan: Plan, code: str, types: Sequence[str], most: int) -> frozenset[str] | None:
         """Every resource of these types that matches refer to by `code`; None where there are more than `most`."""
+        return await self._referred(plan, code, f"({'|'.join(types)})/[^/]+$", most)
+
+    async def named(self, plan: Plan, code: str, most: int) -> frozenset[str] | None:
+        """Every canonical URL by which matches name something in `code`; None where there are more than `most`."""
+        return await self._referred(plan, code, "", most)
+
+    async def canonicals(self, plan: Plan, most: int) -> frozenset[str] | None:
+        """The canonical URLs of all matches, each with its version; None where there are more than `most`."""
         found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
-        stages = [{"$match": found}, *_referred(code, types), {"$limit": most + 1}]
+        cursor = self.database.plain.find(
+            found, {"_id": 0, "tok": 1}, session=self.session, limit=most + 1, max_time_ms=SLOWEST
+        )
+        with mongo_errors:
+            documents = await cursor.to_list()
+        names = (canonical(each["tok"]) for each in documents)
+        return frozenset(each for each in names if each) if len(documents) <= most else None
+
+    async def _referred(self, plan: Plan, code: str, pattern: str, most: int) -> frozenset[str] | None:
+        found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
+        stages = [{"$match": found}, *_referred(code, pattern), {"$limit": most + 1}]
         with mongo_errors:
             cursor = await self.database.resources.aggregate(stages, session=self.session, maxTimeMS=SLOWEST)
             documents = await cursor.to_list()
         return frozenset(each["_id"].partition("=")[2] for each in documents) if len(documents) <= most else None
 
-    async def _documents(self, plan: Plan, limit: int) -> list[Document]:
+    def located(self, plan: Plan) -> tuple[Document, str | None]:
+        """The filter of what a page is read from, and the index that it is to enter, if one is named."""
+        if plan.hint == KEY:
+            return self.where.keyed(plan.resource_types[0], Right.SEARCH, plan.filter), KEY
         found = self.where.living(plan.resource_types, Right.SEARCH, plan.filter, plan.ids)
+        return found, _index(plan, found)
+
+    async def _documents(self, plan: Plan, limit: int) -> list[Document]:
+        found, hint = self.located(plan)
         wanted = {**SHOWN, **dict.fromkeys(plan.projection, 1)}
         if plan.pipeline:
-            return await self._computed(found, wanted, plan, limit)
-        return await self._found(found, wanted, plan, limit)
-
-    async def _found(self, found: Document, wanted: Document, plan: Plan, limit: int) -> list[Document]:
+            return await self._computed(found, wanted, plan, limit, hint)
         if not plan.sort and self.database.in_memory:
             return await self._ordered_here(found, wanted, plan, limit)
         cursor = self.database.plain.find(
@@ -82,34 +106,34 @@ class Matches:
         )
         if plan.sort and not _is_one(plan):
             cursor = cursor.sort(plan.sort)
-        hint = _index(plan, found)
         with mongo_errors:
             return await (cursor.hint(hint) if hint else cursor).to_list()
 
     async def _ordered_here(self, found: Document, wanted: Document, plan: Plan, limit: int) -> list[Document]:
-        """The order that an index would have is that of the positions."""
-        documents = await self.database.plain.find(found, wanted).to_list()
-        return sorted(documents, key=lambda document: plan.position_of(document).values)[:limit]
+        """The order that an index would have: by the entry that a position starts with, then by its other keys."""
+        rest = specification(BY_FIELD[plan.hint or ""])
+        documents = await self.database.plain.find(found, wanted).sort(rest).to_list()
+        return sorted(documents, key=lambda document: plan.position_of(document).values[0])[:limit]
 
-    async def _computed(self, found: Document, wanted: Document, plan: Plan, limit: int) -> list[Document]:
+    async def _computed(
+        self, found: Document, wanted: Document, plan: Plan, limit: int, hint: str | None
+    ) -> list[Document]:
         """An order that no index has is computed by MongoDB, which keeps only as many rows as the page needs."""
         stages = [{"$match": found}, *plan.pipeline, {"$limit": limit}, {"$project": wanted}]
-        hint = _index(plan, found)
         options: Mapping[str, Any] = {"hint": hint} if hint else {}
         with mongo_errors:
             cursor = await self.database.resources.aggregate(stages, session=self.session, maxTimeMS=SLOWEST, **options)
             return await cursor.to_list()
 
 
-def _referred(code: str, types: Sequence[str]) -> list[Document]:
-    """Stages that lead from documents to what they refer to, each once; versions are left aside."""
+def _referred(code: str, pattern: str) -> list[Document]:
+    """Stages that lead from documents to what they refer to in this form, each once."""
     within = {"$and": [{"$gte": ["$$each", f"{code}="]}, {"$lt": ["$$each", f"{code}>"]}]}
     entries = {"$filter": {"input": "$tok", "as": "each", "cond": within}}
-    local = f"^{re.escape(code)}=({'|'.join(types)})/[^/]+$"
     return [
         {"$project": {"to": entries}},
         {"$unwind": "$to"},
-        {"$match": {"to": {"$regex": local}}},
+        {"$match": {"to": {"$regex": f"^{re.escape(code)}={pattern}"}}},
         {"$group": {"_id": "$to"}},
     ]
 
@@ -124,6 +148,6 @@ _SAME_ORDER = frozenset({"tok", "order"})
 
 def _index(plan: Plan, found: Document) -> str | None:
     """As planned; but one patient's compartment is a better start than a code, and its index has the same order."""
-    if plan.hint in _SAME_ORDER and isinstance(found.get("cmp"), str):
+    if plan.sort and plan.hint in _SAME_ORDER and isinstance(found.get("cmp"), str):
         return "cmp"
-    return plan.hint or (None if plan.ids is None else "_id_")
+    return plan.hint or (None if plan.ids is None else KEY)

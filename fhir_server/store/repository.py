@@ -23,6 +23,7 @@ from fhir_server.store.companions import Companions
 from fhir_server.store.concepts import Concepts
 from fhir_server.store.database import Database
 from fhir_server.store.errors import is_duplicate, mongo_errors
+from fhir_server.store.explanation import Step, explained
 from fhir_server.store.history import History, Request, position
 from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.joins import Joins
@@ -142,7 +143,7 @@ class Repository:
 
         https://hl7.org/fhir/R4/search.html#chaining
         """
-        if not any(each.join for each in query.criteria):
+        if not any(each.joins for each in query.criteria):
             return query
         await self._unit.flush()
         return await Joins(Matches(self._database, self._where, self._unit.session)).resolved(query)
@@ -171,6 +172,14 @@ class Repository:
         if every.isdisjoint(listed):
             self._where.permitted(listed, Right.SEARCH)
         return tuple(each for each in listed if each in every)
+
+    async def explained(self, plan: Plan) -> list[Step]:
+        """How MongoDB answers a page; outside of any transaction, in which it does not explain."""
+        return await explained(Matches(self._database, self._where), plan)
+
+    def confined(self, types: Iterable[str]) -> bool:
+        """Whether the caller sees only some of the instances of one of these types."""
+        return any(self._where.allowed(each, Right.SEARCH).filter for each in types)
 
     async def count(self, plan: Plan) -> int:
         """How many resources match, on all pages. https://hl7.org/fhir/R4/search.html#total"""

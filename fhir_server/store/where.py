@@ -16,7 +16,7 @@ from fhir_server.access.restriction import Restriction, restriction
 from fhir_server.access.right import Right
 from fhir_server.fhir.definitions import resource_types
 from fhir_server.fhir.outcome import FhirError
-from fhir_server.store.layout import Document, key, version_key
+from fhir_server.store.layout import Document, key, type_range, version_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,22 @@ class Where:
         if not _enters_tokens(criteria):
             found["del"] = False
         if ids is not None:
-            keys = [
-                key(self.tenant, resource_type, each) for resource_type in self.permitted(types, right) for each in ids
-            ]
+            keys = self._keys(self.permitted(types, right), ids)
             found["_id"] = keys[0] if len(keys) == 1 else {"$in": keys}
         return both(found, criteria)
+
+    def _keys(self, types: Sequence[str], ids: Sequence[str]) -> list[str]:
+        """An id with its type, or an id of any of the types."""
+        typed = [each.split("/") for each in ids if "/" in each]
+        found = [key(self.tenant, resource_type, each) for resource_type, each in typed if resource_type in types]
+        return found + [
+            key(self.tenant, resource_type, each) for resource_type in types for each in ids if "/" not in each
+        ]
+
+    def keyed(self, resource_type: str, right: Right, criteria: Mapping[str, Any]) -> Document:
+        """As `living`, of one type and looked for by key."""
+        keys = {"_id": type_range(self.tenant, resource_type)}
+        return both(keys, self.living((resource_type,), right, criteria))
 
     def versions(
         self, types: Sequence[str], right: Right, resource_id: str | None, times: Mapping[str, Any]

@@ -41,6 +41,11 @@ def where(found: Plan) -> dict[str, Any]:
 
 def rows(collection: Documents, found: Plan) -> list[dict[str, Any]]:
     """At most one row more than the page."""
+    return [row for row, _ in parted(collection, found)]
+
+
+def parted(collection: Documents, found: Plan) -> list[tuple[dict[str, Any], Plan]]:
+    """The same, each with the plan that it came from."""
     if found.pipeline:
         stages = [{"$match": where(found)}, *found.pipeline, {"$limit": found.limit + 1}]
         listed = list(collection.aggregate(stages))
@@ -48,9 +53,10 @@ def rows(collection: Documents, found: Plan) -> list[dict[str, Any]]:
         cursor = collection.find(where(found), limit=found.limit + 1)
         cursor = cursor.sort(found.sort) if found.sort else cursor
         listed = list(cursor.hint(found.hint) if found.hint else cursor)
+    parts = [(each, found) for each in listed]
     if found.then and len(listed) <= found.limit:
-        listed += rows(collection, found.then)
-    return listed[: found.limit + 1]
+        parts += parted(collection, found.then)
+    return parts[: found.limit + 1]
 
 
 def pages(collection: Documents, query: Query, seal: Any = lambda position: position) -> list[list[str]]:
@@ -59,9 +65,10 @@ def pages(collection: Documents, query: Query, seal: Any = lambda position: posi
     position: Position | None = None
     while True:
         found = plan(query, position)
-        listed = rows(collection, found)
+        listed = parted(collection, found)
         shown = listed[: found.limit]
-        result.append([f"{each['rt']}/{each['id']}" for each in shown])
+        result.append([f"{each['rt']}/{each['id']}" for each, _ in shown])
         if len(listed) <= found.limit:
             return result
-        position = seal(found.position_of(shown[-1]))
+        last, part = shown[-1]
+        position = seal(part.position_of(last))

@@ -24,6 +24,10 @@ Range = tuple[Any, Any]
 RESOLVE = re.compile(r"\.where\(resolve\(\) is (\w+)\)")
 CAST = re.compile(r"\((.+) as (\w+)\)")
 ABSTRACT = re.compile(r"\A(?:Domain)?Resource\.")
+BINDINGS = {
+    "gender": "http://hl7.org/fhir/administrative-gender",
+    "relation": "http://hl7.org/fhir/document-relationship-type",
+}
 FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
@@ -35,11 +39,13 @@ def finds(resource: dict[str, Any], query: list[tuple[str, str]], base: str, now
 def _matches(resource: dict[str, Any], name: str, text: str, base: str, now: datetime) -> bool:
     code, _, modifier = name.partition(":")
     definition = definitions.search_parameters(resource["resourceType"])[code]
+    if definition.type == "composite":
+        return any(_together(each, one, base, now) for each in composed(resource, code) for one in alternatives(text))
     found = extracted(resource, definition.expression)
     if modifier == "missing":
         return (not found) == (text == "true")
     kind = {"_id": "token", "phonetic": "phonetic"}.get(code, definition.type)
-    wanted = [each.replace("\\,", ",") for each in re.split(r"(?<!\\),", text)]
+    wanted = alternatives(text)
     if modifier == "not":
         return not any(_one(kind, "", value, each, definition, base, now) for value in found for each in wanted)
     return any(_one(kind, modifier, value, each, definition, base, now) for value in found for each in wanted)
@@ -47,6 +53,53 @@ def _matches(resource: dict[str, Any], name: str, text: str, base: str, now: dat
 
 def _one(kind: str, modifier: str, value: Any, text: str, definition: Any, base: str, now: datetime) -> bool:
     return KINDS[kind](value, modifier, text, definition, base, now)
+
+
+def alternatives(text: str) -> list[str]:
+    return [each.replace("\\,", ",") for each in re.split(r"(?<!\\),", text)]
+
+
+def composed(resource: dict[str, Any], code: str) -> list[list[tuple[Any, list[Any]]]]:
+    """For each element that holds the parts of a composite: each part as a parameter, with its values there."""
+    kind = resource["resourceType"]
+    known = definitions.search_parameters(kind)
+    named = {each.url: each for each in known.values()}
+    found = []
+    for branch in known[code].expression.split("|"):
+        holder = branch.strip()
+        places = [kind] if holder == kind else [f"{holder}[{n}]" for n in range(len(_held(resource, holder)))]
+        for place in places:
+            parts = [(named[each.url], _part(resource, place, each.expression)) for each in known[code].components]
+            found.append(_in_order(parts))
+    return found
+
+
+def _held(resource: dict[str, Any], path: str) -> list[Any]:
+    return _compiled(path)(resource) if path.startswith(f"{resource['resourceType']}.") else []
+
+
+def _part(resource: dict[str, Any], place: str, expression: str) -> list[Any]:
+    found: list[Any] = []
+    for branch in expression.split("|"):
+        path = re.sub(r"\.as\((\w+)\)", r".ofType(\1)", branch.strip()).replace("DateTime", "dateTime")
+        whole = path.startswith("%resource.")
+        root = resource["resourceType"] if whole else place
+        found += _compiled(f"{root}.{path.removeprefix('%resource.')}")(resource)
+    return [each for each in found if each is not None]
+
+
+def _in_order(parts: list[tuple[Any, list[Any]]]) -> list[tuple[Any, list[Any]]]:
+    """The definition of DocumentReference.relationship names its two parts the wrong way round."""
+    (one, first), (other, second), *rest = parts
+    return [(other, first), (one, second), *rest] if one.code == "relatesto" else parts
+
+
+def _together(parts: list[tuple[Any, list[Any]]], text: str, base: str, now: datetime) -> bool:
+    texts = [each.replace("\\$", "$") for each in re.split(r"(?<!\\)\$", text)]
+    return all(
+        any(_one(definition.type, "", value, each, definition, base, now) for value in values)
+        for (definition, values), each in zip(parts, texts, strict=True)
+    )
 
 
 @cache
@@ -149,10 +202,10 @@ def _token(value: Any, modifier: str, text: str, definition: Any, *_: Any) -> bo
 
 
 def _implied(value: Any, system: str, definition: Any) -> bool:
-    """A code has the system of its binding; here the tests use only one such binding."""
+    """A code has the system of its binding; here are the bindings that the tests use."""
     if not isinstance(value, str):
         return isinstance(value, bool) and not system
-    return system in ("", "http://hl7.org/fhir/administrative-gender") and definition.code == "gender"
+    return definition.code in BINDINGS and system in ("", BINDINGS[definition.code])
 
 
 def _reference(value: Any, modifier: str, text: str, definition: Any, base: str, now: datetime) -> bool:

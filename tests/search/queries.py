@@ -112,6 +112,19 @@ def _uri(code: str, value: Any) -> Iterator[Query]:
     yield [(code, escaped(value)), (f"{code}:below", escaped(value))]
 
 
+def _composite(code: str, value: list[tuple[Any, list[Any]]]) -> Iterator[Query]:
+    """From the first value of each part."""
+    texts = [_texts(definition.type, values) for definition, values in value]
+    if all(texts):
+        yield [(code, "$".join(each[-1] for each in texts))]
+
+
+def _texts(kind: str, values: list[Any]) -> list[str]:
+    """What finds the first value without a modifier."""
+    query = next(BY_KIND[kind]("", values[0]), []) if values else []
+    return [text for name, text in query if not name]
+
+
 BY_KIND: dict[str, Callable[[str, Any], Iterator[Query]]] = {
     "string": _string,
     "phonetic": _phonetic,
@@ -121,6 +134,7 @@ BY_KIND: dict[str, Callable[[str, Any], Iterator[Query]]] = {
     "number": _number,
     "quantity": _quantity,
     "uri": _uri,
+    "composite": _composite,
     "_id": _token,
     "_lastUpdated": lambda code, value: iter([[(code, value)]]),
 }

@@ -83,12 +83,12 @@ def test_what_is_found_becomes_tokens_or_ids() -> None:
     query = asked("Observation", "patient.name=x")
     (criterion,) = query.criteria
     assert criterion.join
-    found = joins.resolved(criterion, criterion.join, frozenset({"Patient/b", "Patient/a"}))
+    found = joins.resolved(query, criterion, criterion.join, frozenset({"Patient/b", "Patient/a"}))
     assert plan(joins.narrowed(joins.plain(query), found)).criteria == {
         "tok": {"$in": ["patient=Patient/a", "patient=Patient/b"]}
     }
     query = asked("Patient", "_has:Observation:patient:code=x")
     (criterion,) = query.criteria
     assert criterion.join
-    found = joins.resolved(criterion, criterion.join, frozenset({"Patient/b", "Patient/a"}))
+    found = joins.resolved(query, criterion, criterion.join, frozenset({"Patient/b", "Patient/a"}))
     assert plan(joins.narrowed(joins.plain(query), found)).ids == ("a", "b")

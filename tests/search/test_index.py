@@ -51,6 +51,7 @@ def test_the_entries_of_an_observation() -> None:
     assert found.dates == [{"p": "date", "s": moment(2024, 5, 1, 10), "e": moment(2024, 5, 1, 10, 0, 1)}]
     unit = {"system": "http://unitsofmeasure.org", "code": "/min", "unit": "beats/min"}
     assert sorted(found.numbers, key=lambda row: str(row["p"])) == [
+        {"p": "code-value-quantity$8867-4", "v": 72.0, "k": "http://loinc.org", **unit},
         {"p": "combo-value-quantity", "v": 72.0, **unit},
         {"p": "value-quantity", "v": 72.0, **unit},
     ]
@@ -141,6 +142,7 @@ def test_every_type_with_a_date_has_a_main_date_or_a_reason() -> None:
 
 def test_what_is_supported_is_what_is_defined_and_works() -> None:
     assert "code" in supported("Observation")
-    assert "code-value-quantity" not in supported("Observation")
+    assert "code-value-quantity" in supported("Observation")
     assert supported("Observation")["code"].url == "http://hl7.org/fhir/SearchParameter/clinical-code"
     assert modifiers(parameters("Observation")["code"]) == ("missing", "not", "text", "of-type")
+    assert modifiers(parameters("Observation")["code-value-quantity"]) == ()

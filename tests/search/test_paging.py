@@ -8,13 +8,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+from pymongo import MongoClient
 
 from fhir_server.search.match import matches
 from fhir_server.search.page import open_, seal
 from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
 from fhir_server.search.query import Query
-from tests.search.collection import Documents, pages
+from tests.search.collection import Documents, document, pages, prepare
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 KEY = bytes(32)
@@ -66,6 +67,17 @@ QUERIES = [
     ("Patient", "_count=1&family:exact=Smith"),
     ("Patient", "_count=7&_sort=family"),
     ("Patient", "_count=7&_sort=-family,given"),
+    ("Patient", "_count=7&_sort=family&birthdate=ge1975"),
+    ("Patient", "_count=7&_sort=family&name=s"),
+    ("Patient", "_count=3&_sort=-phonetic,-birthdate,_id"),
+    ("Patient", "_count=7&_sort=_id&birthdate=ge1975"),
+    ("Observation", "_count=7&_sort=status"),
+    ("Observation", "_count=7&_sort=-code,subject"),
+    ("Observation", "_count=7&_sort=patient"),
+    ("Observation", "_count=7&_sort=-patient,value-quantity,-date"),
+    ("Observation", "_count=7&_sort=code&value-quantity=gt20"),
+    ("Organization", "_count=3&_sort=name"),
+    ("", "_count=7&_type=Patient,Organization&_sort=-name"),
     ("Patient", "_count=7&_sort=_id"),
     ("Patient", "_count=7&_sort=-_id"),
     ("Patient", "_count=7&_sort=_lastUpdated"),
@@ -103,6 +115,8 @@ ORDERS: list[tuple[str, str, Callable[[dict[str, Any]], list[Any]]]] = [
     ("Observation", "date", dates("date", "dat")),
     ("Observation", "value-quantity", dates("value-quantity", "num")),
     ("Observation", "status", entries("status", "tok")),
+    ("Observation", "code", entries("code", "tok")),
+    ("Observation", "subject", lambda each: [entry for entry in each["tok"] if entry.startswith("subject=")]),
     ("Observation", "_lastUpdated", lambda each: [each["lu"]]),
     ("Patient", "birthdate", dates("birthdate", "dat")),
     ("Patient", "family", entries("family", "str")),
@@ -137,3 +151,18 @@ def test_newest_first_where_no_order_is_asked_for(people: Documents) -> None:
     (found,) = pages(people, asked("Observation", "code=8867-4&date:missing=false&_count=1000"))
     known = {f"Observation/{each['id']}": each["d"] for each in people.find({"rt": "Observation"})}
     assert [known[each] for each in found] == sorted((known[each] for each in found), reverse=True)
+
+
+LONG = "\U0001f600" * 3000
+
+
+def test_texts_of_any_length_make_a_link_that_works(mongo_url: str, database_name: str) -> None:
+    people = [
+        {"resourceType": "Patient", "id": f"p{number}", "name": [{"family": f"{LONG}{number}", "given": [LONG]}]}
+        for number in range(3)
+    ]
+    with MongoClient[dict[str, Any]](mongo_url, tz_aware=True) as client:
+        prepare(client[database_name].long, map(document, people))
+        for text in ("_sort=family", "_sort=-family,given", "_sort=-given"):
+            found = pages(client[database_name].long, asked("Patient", f"_count=1&{text}"), through_cursor)
+            assert sorted(found) == [["Patient/p0"], ["Patient/p1"], ["Patient/p2"]]

@@ -60,6 +60,11 @@ GOLDEN = [
     ("Patient", "family=smith&birthdate=1975-05-11"),
     ("Patient", "birthdate=1975-05-11"),
     ("Patient", "_sort=birthdate"),
+    ("Patient", "_sort=family"),
+    ("Patient", "_sort=_id"),
+    ("Patient", "_sort=-_id"),
+    ("Observation", "_sort=status"),
+    ("Observation", "_sort=subject"),
     ("Patient", "identifier=http://mrn|123"),
     ("", "_type=Patient,Organization"),
 ]
@@ -82,6 +87,9 @@ def test_a_golden_query_is_answered_by_an_index_in_its_order(kind: str, text: st
         ("Patient", "birthdate=1975-05-11", 20),
         ("Observation", "value-quantity=gt48", 60),
         ("Observation", "value-quantity=gt48&status=final", 60),
+        ("Observation", "code-value-quantity=8867-4$gt45", 20),
+        ("Observation", "combo-code-value-quantity=http://loinc.org|8867-4$gt45", 20),
+        ("Observation", "code-value-quantity=8867-4$gt45&status=final", 20),
         ("Patient", "_id=p1,p2", 600),
     ],
 )

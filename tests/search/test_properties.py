@@ -161,6 +161,63 @@ def test_every_prefix_on_quantities_is_as_defined(
     assert found(resource, query) == naive.finds(resource, [query], "", NOW)
 
 
+few_codes = st.sampled_from(["a", "b", "a$b", "a~"])
+few_systems = st.sampled_from(["", "urn:s", "urn:t"])
+few_codings = st.tuples(few_systems, few_codes)
+
+
+def concept(codings: list[tuple[str, str]]) -> dict[str, Any]:
+    return {"coding": [{"code": code, **({"system": system} if system else {})} for system, code in codings]}
+
+
+concepts = st.lists(few_codings, min_size=1, max_size=2).map(concept)
+few_numbers = st.sampled_from([Decimal(each) for each in ("1", "1.5", "2", "10")])
+combined = st.one_of(
+    st.fixed_dictionaries({"valueCodeableConcept": concepts}),
+    st.builds(
+        lambda value, unit, than: {"valueQuantity": {"value": value, **unit, **({"comparator": than} if than else {})}},
+        few_numbers,
+        st.sampled_from([{}, {"unit": "mg"}, {"system": "urn:u", "code": "mg"}]),
+        st.sampled_from([None, "<", ">="]),
+    ),
+)
+elements = st.builds(lambda code, value: {"code": code, **value}, concepts, combined)
+
+
+@st.composite
+def asked_tokens(draw: st.DrawFn) -> str:
+    system, code = draw(few_codings)
+    return draw(st.sampled_from([escaped(code), f"{system}|{escaped(code)}", f"{system or 'urn:s'}|"]))
+
+
+@st.composite
+def asked_quantities(draw: st.DrawFn) -> str:
+    return f"{draw(prefixes)}{draw(few_numbers)}{draw(st.sampled_from(['', '||mg', '|urn:u|mg', '|urn:u|']))}"
+
+
+@given(
+    elements, st.lists(elements, max_size=3), st.sampled_from(["code-", "component-code-", "combo-code-"]), st.data()
+)
+def test_a_composite_asks_of_one_element(
+    own: dict[str, Any], held: list[dict[str, Any]], start: str, data: st.DataObject
+) -> None:
+    resource = observation(**own, component=held)
+    kind, values = data.draw(st.sampled_from([("concept", asked_tokens()), ("quantity", asked_quantities())]))
+    texts = data.draw(st.lists(st.tuples(asked_tokens(), values).map("$".join), min_size=1, max_size=2))
+    query = (f"{start}value-{kind}", ",".join(texts))
+    assert found(resource, query) == naive.finds(resource, [query], "", NOW)
+
+
+@given(effective(), prefixes, dates())
+def test_a_composite_of_a_date_has_every_prefix(value: dict[str, Any], prefix: str, asked: str) -> None:
+    ((name, moment),) = value.items()
+    if name == "effectiveTiming":
+        return
+    resource = observation(code=concept([("", "a")]), **{name.replace("effective", "value"): moment})
+    query = ("code-value-date", f"a${prefix}{asked}")
+    assert found(resource, query) == naive.finds(resource, [query], "", NOW)
+
+
 @given(numbers, numbers, prefixes, numbers)
 def test_every_prefix_on_ranges_is_as_defined(one: Decimal, other: Decimal, prefix: str, asked: Decimal) -> None:
     low, high = sorted((one, other))

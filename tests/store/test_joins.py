@@ -140,6 +140,38 @@ GOLDEN = [
 ]
 
 
+async def test_a_definition_is_found_from_either_side(memory_store: Store) -> None:
+    repository = as_system(memory_store, await memory_store.tenants.create("defined"))
+    await repository.put_many([*map(questionnaire, range(40)), *map(response, range(120))])
+    for most in (5_000, 39):
+        joining = Joins(Matches(repository._database, repository._where), most)
+        query = await joining.resolved(asked("QuestionnaireResponse?questionnaire.status=active&status=amended"))
+        found = await repository.search(plan(query))
+        assert sorted(each.resource_id for each in found.versions) == ["r60", "r62", "r90"]
+    with pytest.raises(FhirError) as refused:
+        await joining.resolved(asked("QuestionnaireResponse?questionnaire.status=active"))
+    assert (refused.value.status, refused.value.issues[0].code) == (422, "too-costly")
+
+
+def questionnaire(number: int) -> Resource:
+    url = f"http://example.org/q{number // 2}"
+    return {
+        "resourceType": "Questionnaire",
+        "id": f"q{number}",
+        "url": url,
+        "version": f"{number % 2}",
+        "status": "active",
+    }
+
+
+def response(number: int) -> Resource:
+    """Of version 1, of a version that there is not, or of any."""
+    version = ("|1", "|7", "")[number % 3]
+    status = "amended" if number in (60, 61, 62, 90, 114) else "completed"
+    url = f"http://example.org/q{number // 5}{version}"
+    return {"resourceType": "QuestionnaireResponse", "id": f"r{number}", "questionnaire": url, "status": status}
+
+
 @pytest.mark.parametrize("search", GOLDEN)
 async def test_no_step_scans_the_collection_or_sorts(filled: Filled, search: str) -> None:
     await forget(filled)
@@ -290,6 +322,6 @@ def test_the_order_of_a_search_does_not_depend_on_what_its_conditions_find() -> 
         (criterion,) = joins.joined(query)
         assert criterion.join
         others = frozenset(f"Patient/{number}" for number in range(size))
-        found = joins.narrowed(joins.plain(query), joins.resolved(criterion, criterion.join, others))
+        found = joins.narrowed(joins.plain(query), joins.resolved(query, criterion, criterion.join, others))
         orders.add(tuple(plan(found).sort))
     assert len(orders) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+import fhir_server.store.explanation
+import fhir_server.store.matches
 from fhir_server.access.caller import Caller
 from fhir_server.access.scopes import Scope
+from fhir_server.fhir.outcome import FhirError
 from fhir_server.fhir.resource import Resource
 from fhir_server.search.parse import parse
-from fhir_server.search.plan import plan
+from fhir_server.search.plan import Plan, plan
 from fhir_server.store.connection import Store
+from fhir_server.store.explanation import explained
+from fhir_server.store.matches import Matches
 from fhir_server.store.repository import Page, Repository
 from tests.store.conftest import Filled, as_system, profiled
 from tests.store.resources import BASE, observation, patient, plan_of
@@ -60,6 +65,11 @@ PAGED = [
     "Patient?name=smith&_count=7",
     "Patient?name=smith&_sort=_id&_count=7",
     "Patient?_sort=-_lastUpdated&_count=7",
+    "Patient?_sort=_id&_count=7",
+    "Patient?_sort=-_id&_count=7",
+    "Patient?_sort=family&_count=7",
+    "Observation?_sort=code&_count=100",
+    "Observation?_sort=patient&_count=100",
     "Patient?_sort=birthdate&_count=7",
     "Patient?birthdate=ge1960&_sort=-birthdate,_id&_count=7",
     "Observation?patient=Patient/p3&_count=7",
@@ -98,7 +108,11 @@ async def test_pages_join_to_the_whole(filled: Filled, in_memory: Repository, se
 
 
 GOLDEN = [
-    *(search for search in PAGED if "," not in search and "value-quantity" not in search and "_sort=_id" not in search),
+    *(
+        search
+        for search in PAGED
+        if "," not in search and "value-quantity" not in search and "smith&_sort=_id" not in search
+    ),
     "Patient?_id=p3",
     "Patient?identifier=http://ids|7",
     "Patient?name:exact=Smith3",
@@ -202,3 +216,31 @@ async def test_a_search_of_many_types(filled: Filled) -> None:
     page = await filled.repository.search(plan_of("?_type=Patient,Observation&_id=p3,o3"))
     assert sorted(version.resource_id for version in page.versions) == ["o3", "p3"]
     assert await filled.repository.count(plan_of("?_lastUpdated=ge2020")) == PATIENTS * (EACH + 1)
+
+
+COUNTING = {"$map": {"input": {"$range": [0, 100_000]}, "in": {"$add": ["$$this", "$v"]}}}
+SLOW = {"$expr": {"$gt": [{"$sum": COUNTING}, 0]}}
+WAYS: dict[str, Callable[[Matches, Plan], Awaitable[object]]] = {
+    "a page": lambda matches, plan: matches.page(plan),
+    "a page in a computed order": lambda matches, plan: matches.page(plan),
+    "a count": lambda matches, plan: matches.count(plan),
+    "the ids of a condition": lambda matches, plan: matches.keys(plan, 100),
+    "what a condition leads to": lambda matches, plan: matches.targets(
+        plan, "general-practitioner", ("Practitioner",), 9
+    ),
+    "the definitions of a condition": lambda matches, plan: matches.canonicals(plan, 100),
+    "an explanation": explained,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_takes_too_long_is_refused_and_never_answered_in_part(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    for module in (fhir_server.store.matches, fhir_server.store.explanation):
+        monkeypatch.setattr(module, "SLOWEST", 20)
+    asked = plan_of("Patient?_sort=-family" if "computed" in way else "Patient?")
+    matches = Matches(filled.repository._database, filled.repository._where)
+    with pytest.raises(FhirError) as refused:
+        await WAYS[way](matches, replace(asked, filter=SLOW, criteria=SLOW, hint=None))
+    assert (refused.value.status, refused.value.issues[0].code) == (503, "too-costly")

@@ -169,11 +169,23 @@ def _any(parameter: Parameter, values: Sequence[str], asked: Asked) -> Term:
 
 
 def _row(code: str, prefix: str, wanted: Span) -> Filter:
+    narrow, long = either(prefix, wanted)
+    if narrow == long:
+        return row(FIELD, [code, wide(code)], long)
+    return any_of([row(FIELD, [code], narrow), row(FIELD, [wide(code)], long)])
+
+
+def either(prefix: str, wanted: Span) -> tuple[Filter, Filter]:
+    """What is asked of a row that lasts a day at most, and of a longer one."""
     asked = ROW[prefix](wanted.low, wanted.high)
     if prefix not in REACHES:
-        return row(FIELD, [code, wide(code)], asked)
-    begun = {**asked, "s": {**asked.get("s", {}), "$gte": REACHES[prefix](wanted)}}
-    return any_of([row(FIELD, [code], begun), row(FIELD, [wide(code)], asked)])
+        return asked, asked
+    return {**asked, "s": {**asked.get("s", {}), "$gte": REACHES[prefix](wanted)}}, asked
+
+
+def conditions(text: str, asked: Asked) -> tuple[Filter, Filter]:
+    """The same, of one search value."""
+    return either(*_asked(text, asked))
 
 
 def stamped(_: Parameter, values: Sequence[str], asked: Asked) -> Term:

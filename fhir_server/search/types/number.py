@@ -29,6 +29,7 @@ _UNPLUSSED = re.compile(r"(?<=[eE]) (?=\d)")
 _TENTH = Decimal("0.1")
 
 Range = tuple[float, float]
+WHOLE = frozenset({"integer", "positiveInt", "unsignedInt"})
 
 
 def down(value: float) -> float:
@@ -59,7 +60,7 @@ def _range(value: dict[str, Any]) -> list[Range]:
 
 
 INDEX: dict[str, Callable[[Any], list[Range]]] = {
-    **dict.fromkeys(("decimal", "integer", "positiveInt", "unsignedInt"), _one),
+    **dict.fromkeys(("decimal", *WHOLE), _one),
     "Range": _range,
 }
 """Ranges of a value by its FHIR type."""
@@ -147,8 +148,13 @@ RANGE: dict[str, Callable[[Number], Filter]] = {
 
 def rows_like(code: str, asked: Number, also: Filter) -> Filter:
     """Documents with a value or a range as asked, and with whatever else a row must have."""
-    point, extent = ({**table[asked.prefix](asked)} for table in (POINT, RANGE))
-    return any_of([row(FIELD, [code], both(point, also)), row(FIELD, [wide(code)], both(extent, also))])
+    point, extent = either(asked, also)
+    return any_of([row(FIELD, [code], point), row(FIELD, [wide(code)], extent)])
+
+
+def either(asked: Number, also: Filter) -> tuple[Filter, Filter]:
+    """What is asked of a row that is one number, and of one that is a range."""
+    return both(POINT[asked.prefix](asked), also), both(RANGE[asked.prefix](asked), also)
 
 
 def both(one: Filter, other: Filter) -> Filter:

@@ -64,10 +64,12 @@ def _local(text: str, base: str) -> str:
 
 
 def _any(parameter: Parameter, values: Sequence[str], asked: Asked) -> Term:
-    return _exactly(each for value in values for each in _points(parameter, _local(unescape(value), asked.base)))
+    return _exactly(each for value in values for each in points(parameter, value, asked))
 
 
-def _points(parameter: Parameter, text: str) -> list[str]:
+def points(parameter: Parameter, value: str, asked: Asked) -> list[str]:
+    """The entries of which any is what a search value means."""
+    text = _local(unescape(value), asked.base)
     if not ID.match(text) or "Reference" not in parameter.types:
         if not text:
             raise bad_value(f"The search parameter '{parameter.code}' has an empty value.")

@@ -124,6 +124,35 @@ def _pattern(code: str, text: str) -> Filter:
     return {FIELD: {"$regex": rf"^{re.escape(code)}:[^\t]*{re.escape(text)}"}}
 
 
+Range = tuple[str, str]
+
+COMPARED: dict[str, Callable[[str, str], list[Range]]] = {
+    "eq": lambda code, text: [(f"{code}:{text}", f"{code}:{text}\n")],
+    "ne": lambda code, text: [(f"{code}:", f"{code}:{text}"), (f"{code}:{text}\n", f"{code};")],
+    "gt": lambda code, text: [(f"{code}:{text}\n", f"{code};")],
+    "ge": lambda code, text: [(f"{code}:{text}", f"{code};")],
+    "lt": lambda code, text: [(f"{code}:", f"{code}:{text}")],
+    "le": lambda code, text: [(f"{code}:", f"{code}:{text}\n")],
+}
+"""Where the entries are whose folded text compares like this; what follows a text starts with a tab."""
+
+
+def compared(operator: str) -> Callable[[Parameter, Sequence[str], Asked], Term]:
+    """Whole texts compared. https://hl7.org/fhir/R4/search_filter.html"""
+
+    def condition(parameter: Parameter, values: Sequence[str], _: Asked) -> Term:
+        spans = [span for value in values for span in COMPARED[operator](parameter.code, parse(value))]
+        wanted = any_of([entry_range(FIELD, *span) for span in spans])
+        return Term(wanted, span=spans[0] if len(spans) == 1 and operator == "eq" else None)
+
+    return condition
+
+
+def ending(parameter: Parameter, values: Sequence[str], _: Asked) -> Term:
+    patterns = [rf"^{re.escape(parameter.code)}:[^\t]*{re.escape(parse(value))}(?:\t|$)" for value in values]
+    return Term(any_of([{FIELD: {"$regex": pattern}} for pattern in patterns]))
+
+
 MODIFIERS: dict[str, Callable[[Parameter, Sequence[str], Asked], Term]] = {
     "": _starting,
     "exact": _exact,

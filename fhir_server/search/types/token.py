@@ -20,6 +20,8 @@ from fhir_server.search.values import parts
 
 FIELD = "tok"
 
+Coded = tuple[str, str]
+
 _DIALLED = re.compile(r"\+?[\d\s().\-/]+\Z")
 _PUNCTUATION = re.compile(r"[\s().\-/]+")
 
@@ -74,6 +76,20 @@ INDEX: dict[str, Callable[[Any], list[str]]] = {
     **dict.fromkeys(("code", "string", "id", "uri", "url", "canonical", "oid", "uuid", "integer"), _plain),
 }
 """Entries of a value by its FHIR type."""
+
+
+def _coded(value: dict[str, Any]) -> list[Coded]:
+    found = (value.get("system", ""), value.get("code", ""))
+    return [found] if any(found) else []
+
+
+CODINGS: dict[str, Callable[[Any], list[Coded]]] = {
+    "Coding": _coded,
+    "CodeableConcept": lambda value: [found for each in value.get("coding", ()) for found in _coded(each)],
+    "boolean": lambda value: [("", "true" if value else "false")],
+    **dict.fromkeys(("code", "string"), lambda value: [("", value)]),
+}
+"""System and code, each empty where there is none, by FHIR type: what composites combine."""
 
 
 def _coding_text(value: dict[str, Any]) -> list[str]:

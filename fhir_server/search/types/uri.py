@@ -21,9 +21,9 @@ def _plain(value: str) -> list[str]:
 
 
 def canonical(value: str) -> list[str]:
-    """A canonical is found with and without its version and fragment. https://hl7.org/fhir/R4/references.html#canonical"""
-    bare = value.partition("|")[0].partition("#")[0]
-    return [f"={value}"] if bare == value else [f"={value}", f"={bare}"]
+    """A canonical is found with and without its fragment and version. https://hl7.org/fhir/R4/references.html#canonical"""
+    whole = value.partition("#")[0]
+    return [f"={each}" for each in dict.fromkeys((value, whole, whole.partition("|")[0]))]
 
 
 INDEX: dict[str, Callable[[Any], list[str]]] = {
