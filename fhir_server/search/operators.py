@@ -120,17 +120,11 @@ BY_KIND: dict[str, Mapping[str, Condition]] = {
     "_id": {"eq": _as(""), "ne": _as("not")},
     "composite": {"eq": _as("")},
 }
-"""By kind of parameter: what each operator asks. What is not here has no meaning, or needs what is not there yet."""
-
-_NEEDS = {("token", "in"): "in", ("token", "ss"): "below", ("token", "sb"): "above"}
+"""By kind of parameter: what each operator asks. What is not here has no meaning."""
 
 
 def condition(parameter: Parameter, operator: str) -> Condition:
-    able = {
-        name: found
-        for name, found in BY_KIND[parameter.kind].items()
-        if _NEEDS.get((parameter.kind, name), "") in registry.MODIFIERS[parameter.kind]
-    }
+    able = BY_KIND[parameter.kind]
     if operator in able:
         return able[operator]
     raise not_supported(
