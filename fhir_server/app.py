@@ -14,6 +14,8 @@ from fhir_server.auth import jwks
 from fhir_server.auth.keyring import Keyring
 from fhir_server.auth.tokens import AccessTokens
 from fhir_server.fhir.outcome import FhirError
+from fhir_server.jobs import reindex, worker
+from fhir_server.jobs.running import Kinds
 from fhir_server.rest import health, log
 from fhir_server.rest.admission import Admission
 from fhir_server.rest.asgi import Receive, Scope, Send
@@ -34,6 +36,9 @@ UNTRACED: Any = {"tracing": False, "metrics": False, "logs": False, "operation_s
 """Traces made by the framework would carry URLs and messages of exceptions, which can be about a patient."""
 
 FHIR = "/fhir/"
+
+KINDS: Kinds = {reindex.KIND: reindex.run}
+"""Jobs that every worker process takes its turn with."""
 
 
 class Application(FastAPI):
@@ -90,7 +95,8 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
                 _door(settings, store, keyring), records=app.state.records, secure=_is_secure(settings)
             )
             _settle_memory()
-            yield
+            async with worker.working(store, KINDS):
+                yield
             app.state.records.flush()
 
     return lifespan

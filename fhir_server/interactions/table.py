@@ -25,7 +25,7 @@ from fhir_server.interactions import (
 )
 from fhir_server.interactions.context import Context, Interaction, Limits
 from fhir_server.interactions.operations import table as operations
-from fhir_server.search import compartment
+from fhir_server.search import compartment, registry
 from fhir_server.store.repository import Repository
 
 TYPE: Final = "{resource_type}"
@@ -75,6 +75,13 @@ async def perform_as(
     ctx: Context, entry: EntryRequest, interaction: Interaction, path: dict[str, str]
 ) -> EntryResponse:
     """Answer an entry whose row is known; one that may be repeated is done once."""
+    with registry.using(ctx.repo.tenant.own):
+        return await _performed(ctx, entry, interaction, path)
+
+
+async def _performed(
+    ctx: Context, entry: EntryRequest, interaction: Interaction, path: dict[str, str]
+) -> EntryResponse:
     if entry.idempotency_key is None or interaction.code not in idempotency.REPEATABLE:
         return await interaction.run(ctx, entry, **path)
     return await idempotency.once(ctx, entry, lambda inside: interaction.run(inside, entry, **path))

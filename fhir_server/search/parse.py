@@ -207,9 +207,7 @@ def _sort(reading: _Reading, value: str) -> str:
         try:
             found = [parameter(key.removeprefix("-"), each) for each in reading.types or ("",)]
         except FhirError as problem:
-            if not reading.lenient:
-                raise
-            reading.ignore(f"_sort={key}", problem)
+            reading.refuse(f"_sort={key}", problem)
         else:
             wanted.append(Sort(found[0], key.startswith("-")))
     reading.sort = tuple(wanted)

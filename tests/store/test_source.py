@@ -28,7 +28,7 @@ QUERIES = frozenset(
     }
 )
 OF_RESOURCES = frozenset({"resources", "plain", "history"})
-OTHER = frozenset({"claims", "idempotency", "bodies", "keys", "tenants", "mappings", "features"})
+OTHER = frozenset({"claims", "idempotency", "bodies", "keys", "tenants", "mappings", "features", "jobs", "parameters"})
 """Modules of other collections: their keys start with the tenant, or they belong to the operator."""
 
 SPEAKS_TO_NONE = frozenset({"where", "memory", "mongod", "migrations"})

@@ -97,6 +97,7 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
         await repository.transaction(lambda inside: inside.keep_answer("key", "request", EntryResponse(201)))
         await repository.concepts.keep("load", [Row(0, "a", Concept("a"), ("a",))])
         await repository.concepts.take_over("urn:a", None, Loaded("load", "complete", 1))
+        await any_store.jobs.add(repository.tenant.name, "test", {})
         await MappingStates(any_store, repository.tenant).save([STATE])
         await MappingStates(any_store, repository.tenant).keep_snapshots([STATE])
         await FeatureRecords(any_store, repository.tenant).put([{"resourceType": "accounts/user", "id": "u1"}])
