@@ -14,6 +14,7 @@ from fhir_server.auth import jwks
 from fhir_server.auth.keyring import Keyring
 from fhir_server.auth.tokens import AccessTokens
 from fhir_server.fhir.outcome import FhirError
+from fhir_server.interactions import deferred
 from fhir_server.jobs import reindex, worker
 from fhir_server.jobs.running import Kinds
 from fhir_server.rest import health, log
@@ -26,6 +27,7 @@ from fhir_server.rest.records import Records
 from fhir_server.rest.render import Compression
 from fhir_server.settings import Settings
 from fhir_server.store.connection import Store, opened
+from fhir_server.store.deferred import BUNDLE
 
 DESCRIPTION = """
 The FHIR API is at `/fhir/{tenant}`; what it can do is said by its CapabilityStatement, `/fhir/{tenant}/metadata`.
@@ -36,9 +38,6 @@ UNTRACED: Any = {"tracing": False, "metrics": False, "logs": False, "operation_s
 """Traces made by the framework would carry URLs and messages of exceptions, which can be about a patient."""
 
 FHIR = "/fhir/"
-
-KINDS: Kinds = {reindex.KIND: reindex.run}
-"""Jobs that every worker process takes its turn with."""
 
 
 class Application(FastAPI):
@@ -95,7 +94,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
                 _door(settings, store, keyring), records=app.state.records, secure=_is_secure(settings)
             )
             _settle_memory()
-            async with worker.working(store, KINDS):
+            async with worker.working(store, _kinds(settings)):
                 yield
             app.state.records.flush()
 
@@ -121,6 +120,11 @@ def _door(settings: Settings, store: Store, keyring: Keyring) -> Door:
         cors_origins=settings.cors_origins,
     )
     return Door(store, Admission(store.tenants, tokens), manners)
+
+
+def _kinds(settings: Settings) -> Kinds:
+    """Jobs that every worker process takes its turn with."""
+    return {reindex.KIND: reindex.run, BUNDLE: deferred.kept_for(settings.async_result_seconds)}
 
 
 def _is_secure(settings: Settings) -> bool:

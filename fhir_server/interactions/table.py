@@ -16,6 +16,7 @@ from fhir_server.interactions import (
     delete,
     history,
     idempotency,
+    later,
     patch,
     read,
     search,
@@ -82,6 +83,8 @@ async def perform_as(
 async def _performed(
     ctx: Context, entry: EntryRequest, interaction: Interaction, path: dict[str, str]
 ) -> EntryResponse:
+    if later.PREFERENCE in entry.prefer and interaction.code in _BUNDLED:
+        return await later.accepted(ctx, entry)
     if entry.idempotency_key is None or interaction.code not in idempotency.REPEATABLE:
         return await interaction.run(ctx, entry, **path)
     return await idempotency.once(ctx, entry, lambda inside: interaction.run(inside, entry, **path))
@@ -117,7 +120,7 @@ def _variable(segment: str) -> bool:
 def _routes() -> dict[Shape, tuple[tuple[str | None, ...], dict[str, Interaction]]]:
     """By the shape of a path: the names of its parts, and its rows by method."""
     found: dict[Shape, tuple[tuple[str | None, ...], dict[str, Interaction]]] = {}
-    for row in (*INTERACTIONS, *operations.ROWS):
+    for row in (*INTERACTIONS, *operations.ROWS, *later.ROWS):
         names = tuple(part.strip("{}") if part.startswith("{") else None for part in row.path.split("/"))
         shape = tuple(None if name else part for name, part in zip(names, row.path.split("/"), strict=True))
         found.setdefault(shape, (names, {}))[1][row.method] = row

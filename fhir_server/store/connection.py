@@ -19,6 +19,7 @@ from fhir_server.store import mongod as embedded
 from fhir_server.store.bodies import ABANDONED
 from fhir_server.store.codec import OPTIONS
 from fhir_server.store.database import Client, Database, database
+from fhir_server.store.deferred import Deferred
 from fhir_server.store.errors import StoreError, mongo_errors
 from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.jobs import Jobs
@@ -72,6 +73,10 @@ class Store:
             own=self.parameters,
             latest=latest,
         )
+
+    def deferred(self, tenant: Tenant) -> Deferred:
+        """Bundles of a tenant that are answered later."""
+        return Deferred(self.of(tenant).deferred, self.jobs, tenant.name)
 
     def reindexing(self, tenant: Tenant) -> Reindexing:
         return Reindexing(self.of(tenant), tenant)

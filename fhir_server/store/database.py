@@ -19,6 +19,7 @@ from fhir_server.store.layout import (
     CLAIMS,
     CODE_SYSTEMS,
     CONCEPTS,
+    DEFERRED,
     DEFINITIONS,
     FEATURES,
     HISTORY,
@@ -67,6 +68,7 @@ class Database:
     packages: Collection
     definitions: Collection
     jobs: Collection
+    deferred: Collection
     migrations: Collection
     bodies: Bodies
     guarded_by: Guard
@@ -91,6 +93,7 @@ class Database:
             self.packages,
             self.definitions,
             self.jobs,
+            self.deferred,
         )
 
 
@@ -131,5 +134,6 @@ def collections(database: Any) -> dict[str, Any]:
         "packages": database[PACKAGES],
         "definitions": database[DEFINITIONS],
         "jobs": database[JOBS],
+        "deferred": database[DEFERRED],
         "migrations": database[MIGRATIONS],
     }

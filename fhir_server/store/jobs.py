@@ -88,15 +88,19 @@ class Jobs:
     added: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where this process has added one, so that its worker need not wait."""
 
-    async def add(
-        self, tenant: str, kind: str, given: Mapping[str, Any], *, total: int = 0, session: Session | None = None
-    ) -> Job:
-        job = Job(tenant, kind, uuid7(), given, datetime.now(UTC), total=total)
+    def new(self, tenant: str, kind: str, given: Mapping[str, Any], *, total: int = 0) -> Job:
+        return Job(tenant, kind, uuid7(), given, datetime.now(UTC), total=total)
+
+    async def add(self, tenant: str, kind: str, given: Mapping[str, Any], session: Session | None = None) -> Job:
+        job = self.new(tenant, kind, given)
+        await self.insert(job, session)
+        return job
+
+    async def insert(self, job: Job, session: Session | None = None) -> None:
         with mongo_errors if session else mongo_writes:
             await self.collection.insert_one(_document(job), session=session)
         if session is None:  # Else there is none until the transaction is committed.
             self.added.set()
-        return job
 
     async def get(self, tenant: str, kind: str, job_id: str) -> Job | None:
         with mongo_errors:

@@ -25,6 +25,7 @@ CODE_SYSTEMS = "code_systems"
 PACKAGES = "packages"
 DEFINITIONS = "definitions"
 JOBS = "jobs"
+DEFERRED = "deferred"
 BODIES = "bodies"
 """The GridFS bucket of bodies too large for their document."""
 

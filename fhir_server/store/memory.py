@@ -131,6 +131,9 @@ class MemoryCollection:
     async def find_one_and_update(self, found: Document, change: Document, **options: Any) -> Document | None:
         return cast(Document | None, self._collection.find_one_and_update(found, change, **options))
 
+    async def update_many(self, found: Document, change: Document) -> Any:
+        return self._collection.update_many(found, change)
+
     async def delete_one(self, found: Document) -> Any:
         return self._collection.delete_one(found)
 

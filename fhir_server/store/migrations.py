@@ -74,7 +74,8 @@ async def _index_definitions(database: Database) -> None:
 async def _find_jobs(database: Database) -> None:
     """Those that wait by their state; those that are over go when they expire."""
     await _indexed(database.jobs, JOB_INDEXES)
-    await database.jobs.create_indexes([IndexModel([("expires", 1)], name="expires", expireAfterSeconds=0)])
+    for collection in (database.jobs, database.deferred):
+        await collection.create_indexes([IndexModel([("expires", 1)], name="expires", expireAfterSeconds=0)])
 
 
 MIGRATIONS = (
@@ -83,7 +84,7 @@ MIGRATIONS = (
     Migration(3, "records of features are found by kind", _index_features),
     Migration(4, "indexes of the concepts of loaded code systems", _index_concepts),
     Migration(5, "indexes of the definitions of packages", _index_definitions),
-    Migration(6, "jobs are found by their state and expire", _find_jobs),
+    Migration(6, "jobs are found by their state, and expire with what was asked", _find_jobs),
 )
 
 

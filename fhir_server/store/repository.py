@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from fhir_server.access.caller import Caller
 from fhir_server.access.right import Right
 from fhir_server.fhir.entry import EntryResponse
-from fhir_server.fhir.outcome import FhirError, forbidden, gone, not_found, precondition_failed, unknown_version
+from fhir_server.fhir.outcome import FhirError, forbidden, gone, not_found, unknown_version
 from fhir_server.fhir.profiles.library import Library
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
@@ -18,10 +18,11 @@ from fhir_server.search.include import Include
 from fhir_server.search.page import Position
 from fhir_server.search.plan import Plan
 from fhir_server.search.query import Query
-from fhir_server.store import bulk, claims, definitions, idempotency, labels, transactions
+from fhir_server.store import bulk, claims, definitions, expected_version, idempotency, labels, transactions
 from fhir_server.store.companions import Companions
 from fhir_server.store.concepts import Concepts
 from fhir_server.store.database import Database
+from fhir_server.store.deferred import Deferred
 from fhir_server.store.errors import Outdated, is_duplicate, mongo_errors
 from fhir_server.store.history import History, Request, position
 from fhir_server.store.ids import NewId, uuid7
@@ -88,6 +89,11 @@ class Repository:
         self.own = own
         self._latest = latest
 
+    @property
+    def deferred(self) -> Deferred | None:
+        """Bundles that are answered later."""
+        return Deferred(self._database.deferred, self.own.jobs, self.tenant.name) if self.own else None
+
     async def current(self, resource_type: str, resource_id: str, right: Right = Right.READ) -> Version:
         """read: the current version. https://hl7.org/fhir/R4/http.html#read"""
         document = await self._unit.read(self._where.instance(resource_type, resource_id, right), SHOWN)
@@ -130,7 +136,7 @@ class Repository:
     async def _update(self, resource: Resource, expected: int | None) -> tuple[Version, bool]:
         resource_type, resource_id = resource["resourceType"], resource["id"]
         previous = await self._unit.read(self._where.instance(resource_type, resource_id, Right.UPDATE), SUPERSEDED)
-        _expect(expected, previous, resource_type, resource_id)
+        expected_version.check(expected, previous, resource_type, resource_id)
         write = stored(self.tenant, resource, resource_id, "PUT", self._clock(), previous)
         self._permitted(write, Right.UPDATE)
         await self._store(write, expected)
@@ -142,7 +148,7 @@ class Repository:
 
     async def _delete(self, resource_type: str, resource_id: str, expected: int | None) -> Version | None:
         previous = await self._unit.read(self._where.instance(resource_type, resource_id, Right.DELETE), SUPERSEDED)
-        _expect(expected, previous, resource_type, resource_id)
+        expected_version.check(expected, previous, resource_type, resource_id)
         if previous is None or previous["del"]:
             return None
         write = tombstone(self.tenant, self._clock(), previous)
@@ -355,7 +361,9 @@ class Repository:
             if problem.status != 409:
                 raise
             if expected is not None:
-                raise _not_expected(expected, write.version.resource_type, write.version.resource_id) from problem
+                raise expected_version.failed(
+                    expected, write.version.resource_type, write.version.resource_id
+                ) from problem
             created = [(write.version.resource_type, write.version.resource_id)] if write.previous is None else []
             await self._refuse_hidden(problem, created)
             raise
@@ -402,13 +410,3 @@ class Repository:
             return version_of(self.tenant.name, document, document["body"])
         with mongo_errors:
             return version_of(self.tenant.name, document, await self._database.bodies.body(document))
-
-
-def _expect(expected: int | None, previous: Document | None, resource_type: str, resource_id: str) -> None:
-    """If-Match. https://hl7.org/fhir/R4/http.html#concurrency"""
-    if expected is not None and (previous is None or previous["v"] != expected):
-        raise _not_expected(expected, resource_type, resource_id)
-
-
-def _not_expected(expected: int, resource_type: str, resource_id: str) -> FhirError:
-    return precondition_failed(f"The current version of {resource_type}/{resource_id} is not '{expected}'.")

@@ -28,7 +28,9 @@ QUERIES = frozenset(
     }
 )
 OF_RESOURCES = frozenset({"resources", "plain", "history"})
-OTHER = frozenset({"claims", "idempotency", "bodies", "keys", "tenants", "mappings", "features", "jobs", "parameters"})
+OTHER = frozenset(
+    {"claims", "idempotency", "bodies", "keys", "tenants", "mappings", "features", "jobs", "parameters", "deferred"}
+)
 """Modules of other collections: their keys start with the tenant, or they belong to the operator."""
 
 SPEAKS_TO_NONE = frozenset({"where", "memory", "mongod", "migrations"})
