@@ -14,6 +14,9 @@ from fhir_server.auth import jwks
 from fhir_server.auth.keyring import Keyring
 from fhir_server.auth.tokens import AccessTokens
 from fhir_server.fhir.outcome import FhirError
+from fhir_server.interactions import deferred
+from fhir_server.jobs import reindex, worker
+from fhir_server.jobs.running import Kinds
 from fhir_server.rest import health, log
 from fhir_server.rest.admission import Admission
 from fhir_server.rest.asgi import Receive, Scope, Send
@@ -24,6 +27,7 @@ from fhir_server.rest.records import Records
 from fhir_server.rest.render import Compression
 from fhir_server.settings import Settings
 from fhir_server.store.connection import Store, opened
+from fhir_server.store.deferred import BUNDLE
 
 DESCRIPTION = """
 The FHIR API is at `/fhir/{tenant}`; what it can do is said by its CapabilityStatement, `/fhir/{tenant}/metadata`.
@@ -90,7 +94,8 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
                 _door(settings, store, keyring), records=app.state.records, secure=_is_secure(settings)
             )
             _settle_memory()
-            yield
+            async with worker.working(store, _kinds(settings)):
+                yield
             app.state.records.flush()
 
     return lifespan
@@ -115,6 +120,11 @@ def _door(settings: Settings, store: Store, keyring: Keyring) -> Door:
         cors_origins=settings.cors_origins,
     )
     return Door(store, Admission(store.tenants, tokens), manners)
+
+
+def _kinds(settings: Settings) -> Kinds:
+    """Jobs that every worker process takes its turn with."""
+    return {reindex.KIND: reindex.run, BUNDLE: deferred.kept_for(settings.async_result_seconds)}
 
 
 def _is_secure(settings: Settings) -> bool:

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     cors_origins: frozenset[str] = Field(
         default=frozenset(), description="Web origins whose scripts may use the FHIR API."
     )
+    async_result_seconds: int = Field(
+        default=86_400, ge=1, description="How long the answer to a Bundle sent with Prefer: respond-async is kept."
+    )
     log_level: str = Field(default="INFO", description="Least severe log records that are written.")
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ COMMANDS = {
     "package": "Add, list and remove FHIR packages: profiles and value sets to check against.",
     "load": "Store bundles, resources and NDJSON from files.",
     "terminology": "Load code systems from files, and the code tables of the mappings.",
+    "reindex": "Make the search index of tenants again, and show how far that is.",
     "migrate": "Translate legacy rows into resources.",
     "seed": "Write a sample legacy database.",
 }

@@ -13,8 +13,7 @@ from fhir_server.interactions.context import Context
 
 
 async def run(ctx: Context, entry: EntryRequest) -> EntryResponse:
-    found = enumerate(bundled.entries(ctx, entry))
-    answers = [await _answer(ctx, replace(entry, idempotency_key=_key(entry, place)), each) for place, each in found]
+    answers = [await answered(ctx, entry, place, each) for place, each in enumerate(bundled.entries(ctx, entry))]
     return EntryResponse(200, bundle.response("batch-response", answers), resource_type="Bundle")
 
 
@@ -23,10 +22,10 @@ def _key(outer: EntryRequest, place: int) -> str | None:
     return None if outer.idempotency_key is None else f"{outer.idempotency_key}[{place}]"
 
 
-async def _answer(ctx: Context, outer: EntryRequest, entry: Entry) -> EntryResponse:
+async def answered(ctx: Context, outer: EntryRequest, place: int, entry: Entry) -> EntryResponse:
     """The answer of one entry, or its refusal in the place of one."""
     try:
-        request = replace(bundled.request_of(ctx, outer, entry), idempotency_key=outer.idempotency_key)
+        request = replace(bundled.request_of(ctx, outer, entry), idempotency_key=_key(outer, place))
         return bundled.without_body_for_head(request, await ctx.perform(ctx, request))
     except FhirError as problem:
         return EntryResponse(problem.status, json.encode(outcome(problem.issues)))

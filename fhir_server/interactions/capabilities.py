@@ -21,6 +21,7 @@ from fhir_server.interactions.operations.operation import LEVELS, Operation
 from fhir_server.interactions.operations.table import OPERATIONS
 from fhir_server.search import compartment, include, registry
 from fhir_server.search.filter import FILTER
+from fhir_server.search.own import Own, ParameterSet
 
 _MODES = ("full", "normative")
 _SECURITY = {
@@ -48,11 +49,12 @@ async def run(ctx: Context, entry: EntryRequest) -> EntryResponse:
         raise not_supported("There is no TerminologyCapabilities; the CapabilityStatement lists what there is.")
     if mode not in _MODES:
         raise bad_value(f"mode is '{mode}'; it can be {' or '.join(_MODES)}.")
+    ready = ctx.repo.tenant.own.ready
     head = json.encode(_head(ctx.base, ctx.repo.tenant.title or ctx.repo.tenant.name))
     return EntryResponse(
         200,
         b'%s,"rest":[%s]}'
-        % (head[:-1], _rest(ctx.interactions, ctx.setting("versioning"), ctx.setting("conditional_delete"))),
+        % (head[:-1], _rest(ctx.interactions, ctx.setting("versioning"), ctx.setting("conditional_delete"), ready)),
         resource_type="CapabilityStatement",
     )
 
@@ -77,10 +79,13 @@ def _release() -> str:
     return version("fhir-server")
 
 
-@lru_cache(maxsize=4)
-def _rest(interactions: tuple[Interaction, ...], versioning: str, conditional_delete: str) -> bytes:
-    """The same for every tenant of the same settings, and long: built once."""
-    resources = [_resource(each, interactions) for each in sorted(definitions.resource_types())]
+@lru_cache(maxsize=16)
+def _rest(
+    interactions: tuple[Interaction, ...], versioning: str, conditional_delete: str, ready: ParameterSet
+) -> bytes:
+    """The same for every tenant of the same settings and search parameters, and long: built once."""
+    with registry.using(Own(added=ready)):
+        resources = [_resource(each, interactions) for each in sorted(definitions.resource_types())]
     for each in resources:
         each["versioning"] = versioning
         if "delete" in [row["code"] for row in each["interaction"]]:

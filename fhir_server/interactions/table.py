@@ -16,6 +16,7 @@ from fhir_server.interactions import (
     delete,
     history,
     idempotency,
+    later,
     patch,
     read,
     search,
@@ -25,7 +26,7 @@ from fhir_server.interactions import (
 )
 from fhir_server.interactions.context import Context, Interaction, Limits
 from fhir_server.interactions.operations import table as operations
-from fhir_server.search import compartment
+from fhir_server.search import compartment, registry
 from fhir_server.store.repository import Repository
 
 TYPE: Final = "{resource_type}"
@@ -75,6 +76,15 @@ async def perform_as(
     ctx: Context, entry: EntryRequest, interaction: Interaction, path: dict[str, str]
 ) -> EntryResponse:
     """Answer an entry whose row is known; one that may be repeated is done once."""
+    with registry.using(ctx.repo.tenant.own):
+        return await _performed(ctx, entry, interaction, path)
+
+
+async def _performed(
+    ctx: Context, entry: EntryRequest, interaction: Interaction, path: dict[str, str]
+) -> EntryResponse:
+    if later.PREFERENCE in entry.prefer and interaction.code in _BUNDLED:
+        return await later.accepted(ctx, entry)
     if entry.idempotency_key is None or interaction.code not in idempotency.REPEATABLE:
         return await interaction.run(ctx, entry, **path)
     return await idempotency.once(ctx, entry, lambda inside: interaction.run(inside, entry, **path))
@@ -110,7 +120,7 @@ def _variable(segment: str) -> bool:
 def _routes() -> dict[Shape, tuple[tuple[str | None, ...], dict[str, Interaction]]]:
     """By the shape of a path: the names of its parts, and its rows by method."""
     found: dict[Shape, tuple[tuple[str | None, ...], dict[str, Interaction]]] = {}
-    for row in (*INTERACTIONS, *operations.ROWS):
+    for row in (*INTERACTIONS, *operations.ROWS, *later.ROWS):
         names = tuple(part.strip("{}") if part.startswith("{") else None for part in row.path.split("/"))
         shape = tuple(None if name else part for name, part in zip(names, row.path.split("/"), strict=True))
         found.setdefault(shape, (names, {}))[1][row.method] = row

@@ -39,6 +39,7 @@ def parameter(code: str, resource_type: str) -> Parameter:
     known = _known(resource_type)
     if code not in known:
         raise not_supported(_unknown(code, resource_type, known))
+    registry.refuse_unready(resource_type, code)
     return known[code]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ _FUNCTIONS: dict[str, Callable[[_Reader], Path]] = {
 }
 
 
-@cache
+@lru_cache(maxsize=4096)
 def parse(text: str) -> tuple[Path, ...]:
     """The branches of an expression."""
     return _Reader(text).union()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from fhir_server.search.combining import combiner
 from fhir_server.search.expression import Equals, Extended, Refers
+from fhir_server.search.own import ParameterSet
 from fhir_server.search.parameter import Context
 from fhir_server.search.registry import INDEX, parameters
 from fhir_server.search.routes import Step, Test
@@ -134,9 +135,9 @@ class _Node:
     """By name: what composites combine of this value."""
 
 
-def _tree(resource_type: str) -> _Node:
+def _tree(resource_type: str, added: ParameterSet) -> _Node:
     root = _Node()
-    for parameter in parameters(resource_type).values():
+    for parameter in parameters(resource_type, added).values():
         for route in parameter.routes:
             if parameter.kind in READERS and not route.truth:
                 _end(root, route.steps).readers.setdefault((route.type, parameter.kind), []).append(parameter.code)
@@ -247,10 +248,10 @@ _CHECKS: dict[type[Test], Callable[[Any], Callable[[Any], bool]]] = {
 }
 
 
-def _truths(resource_type: str) -> list[tuple[str, Visit]]:
+def _truths(resource_type: str, added: ParameterSet) -> list[tuple[str, Visit]]:
     """Parameters that are true or false for every resource, each with the walk that finds what makes it true."""
     found = []
-    for parameter in parameters(resource_type).values():
+    for parameter in parameters(resource_type, added).values():
         root = _Node()
         for route in parameter.routes:
             if route.truth:
@@ -260,11 +261,15 @@ def _truths(resource_type: str) -> list[tuple[str, Visit]]:
     return found
 
 
-@cache
-def extractor(resource_type: str) -> Callable[[Mapping[str, Any], str], Rows]:
+def extractor(resource_type: str, added: ParameterSet) -> Callable[[Mapping[str, Any], str], Rows]:
     """Reads all index entries from a resource of this type."""
-    walk = _visit(_tree(resource_type))
-    truths = _truths(resource_type)
+    return _extractor(resource_type, added.on(resource_type))
+
+
+@lru_cache(maxsize=2048)
+def _extractor(resource_type: str, added: ParameterSet) -> Callable[[Mapping[str, Any], str], Rows]:
+    walk = _visit(_tree(resource_type, added))
+    truths = _truths(resource_type, added)
 
     def extract(resource: Mapping[str, Any], base: str) -> Rows:
         rows = Rows(base, resource)

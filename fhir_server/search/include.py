@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from fhir_server.fhir import definitions
 from fhir_server.fhir.outcome import bad_value, not_supported
 from fhir_server.fhir.resource import LOCAL_REFERENCE
 from fhir_server.search import registry
+from fhir_server.search.own import ParameterSet
 
 NAMES = ("_include", "_revinclude")
 ANY = "*"
@@ -61,14 +62,18 @@ class Include:
                 yield from (f"{code}={resource_type}/{each}" for each in targets[resource_type])
 
 
-@cache
 def references(resource_type: str) -> dict[str, tuple[str, ...]]:
     """The reference parameters of a type that can be followed, with the types that they may point to."""
-    found = registry.parameters(resource_type).values()
+    found = _references(resource_type, registry.in_force())
+    return {code: targets for code, targets in found.items() if not registry.unready(resource_type, code)}
+
+
+@lru_cache(maxsize=4096)
+def _references(resource_type: str, added: ParameterSet) -> dict[str, tuple[str, ...]]:
+    found = registry.parameters(resource_type, added).values()
     return {each.code: each.targets for each in found if each.kind == "reference" and "Reference" in each.types}
 
 
-@cache
 def referring(resource_type: str) -> tuple[str, ...]:
     """`Type:parameter` for every parameter that may point to a type."""
     return tuple(
@@ -93,6 +98,7 @@ def parse(name: str, value: str) -> Include:
         return Include(base == "_revinclude", bool(modifier), ANY, ANY)
     if source not in definitions.resource_types():
         raise bad_value(f"'{source}' in {name} is not a resource type.")
+    registry.refuse_unready(source, code)
     if code != ANY and code not in references(source):
         raise not_supported(f"'{code}' in {name} is not a search parameter of {source} whose references are followed.")
     if target and code != ANY and target not in references(source)[code]:

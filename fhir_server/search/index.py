@@ -11,6 +11,8 @@ from fhir_server.fhir import definitions
 from fhir_server.fhir.resource import Resource
 from fhir_server.search.clinical_dates import CLINICAL_DATES
 from fhir_server.search.extraction import extractor
+from fhir_server.search.own import ParameterSet
+from fhir_server.search.registry import in_force
 from fhir_server.search.term import wide
 from fhir_server.search.types import date
 
@@ -40,10 +42,13 @@ class Index:
         }
 
 
-def index(resource: Resource, base: str = "") -> Index:
-    """The index of a resource; references to `base`, the server's own URL, are indexed as the local ones they are."""
+def index(resource: Resource, base: str = "", added: ParameterSet | None = None) -> Index:
+    """The index of a resource, by the parameters of R4 and those added; else those of the tenant it is made for.
+
+    References to `base`, the server's own URL, are indexed as the local ones they are.
+    """
     resource_type = resource["resourceType"]
-    rows = extractor(resource_type)(resource, f"={base.rstrip('/')}/" if base else "")
+    rows = extractor(resource_type, added or in_force())(resource, f"={base.rstrip('/')}/" if base else "")
     code = CLINICAL_DATES.get(resource_type, "")
     main = [row for row in rows.dates if row["p"] in (code, wide(code))]
     marks = [date.long_mark(code)] if any(row["p"] == wide(code) for row in main) else []

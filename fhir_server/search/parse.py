@@ -216,9 +216,7 @@ def _sort(reading: _Reading, value: str) -> str:
         try:
             found = [_sortable(key.removeprefix("-"), each) for each in reading.types or ("",)]
         except FhirError as problem:
-            if not reading.lenient:
-                raise
-            reading.ignore(f"_sort={key}", problem)
+            reading.refuse(f"_sort={key}", problem)
         else:
             if len({each.kind for each in found}) > 1:
                 raise bad_value(f"'{key}' in _sort is a parameter of a different type in each of the types searched.")

@@ -1,18 +1,23 @@
 """Which search parameters work, by resource type; what is known and not supported, by name.
 
+Those of R4 work for every tenant; what a tenant adds to them is in force for as long as something is done for it.
 https://hl7.org/fhir/R4/searchparameter-registry.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
 from fhir_server.fhir import definitions
 from fhir_server.fhir.definitions import SearchParameter
+from fhir_server.fhir.outcome import transient
 from fhir_server.search import composites
+from fhir_server.search.own import NONE, Own, ParameterSet
 from fhir_server.search.parameter import Parameter
 from fhir_server.search.routes import Route, routes
 from fhir_server.search.term import Asked, Term
@@ -83,14 +88,52 @@ NOT_SUPPORTED: dict[str, str] = {
 """Parameters of the specification that this server refuses, and why."""
 
 
-@cache
-def parameters(resource_type: str) -> Mapping[str, Parameter]:
-    """The parameters that work on a type, by code."""
-    found = (_compiled(resource_type, each) for each in definitions.search_parameters(resource_type).values())
+_OWN: ContextVar[Own] = ContextVar("own", default=NONE)
+"""What the tenant adds for which something is being done."""
+
+
+@contextmanager
+def using(own: Own) -> Iterator[None]:
+    """With the search parameters of a tenant."""
+    before = _OWN.set(own)
+    try:
+        yield
+    finally:
+        _OWN.reset(before)
+
+
+def parameters(resource_type: str, added: ParameterSet | None = None) -> Mapping[str, Parameter]:
+    """The parameters of a type by code, also those that are still being indexed."""
+    return _known(resource_type, (added or _OWN.get().added).on(resource_type))
+
+
+def unready(resource_type: str, code: str) -> str | None:
+    """Why a parameter cannot be searched with yet; nothing where it can."""
+    waiting = _OWN.get().unready
+    found = parameters(resource_type).get(code) if waiting else None
+    return waiting.get(found.url) if found else None
+
+
+def refuse_unready(resource_type: str, code: str) -> None:
+    """503 for a parameter that is still being indexed: it would find only some of what there is."""
+    progress = unready(resource_type, code) if resource_type else None
+    if progress is not None:
+        raise transient(f"The search parameter '{code}' of {resource_type} is not ready: {progress}", retry_after=5)
+
+
+def in_force() -> ParameterSet:
+    """What the tenant adds, as the key of what is remembered about it."""
+    return _OWN.get().added
+
+
+@lru_cache(maxsize=4096)
+def _known(resource_type: str, added: ParameterSet) -> Mapping[str, Parameter]:
+    defined = [*definitions.search_parameters(resource_type).values(), *added.definitions]
+    found = (compiled(resource_type, each) for each in defined)
     return MappingProxyType({each.code: each for each in found if each})
 
 
-def _compiled(resource_type: str, definition: SearchParameter) -> Parameter | None:
+def compiled(resource_type: str, definition: SearchParameter) -> Parameter | None:
     """Nothing where the search type, or every FHIR type that the expression leads to, cannot be indexed."""
     if definition.type == "composite":
         return _combined(resource_type, definition)
@@ -135,8 +178,9 @@ def _targets(found: Sequence[Route], definition: SearchParameter) -> tuple[str, 
 
 def supported(resource_type: str) -> Mapping[str, SearchParameter]:
     """The definitions of the parameters that work on a type, as a CapabilityStatement lists them."""
-    defined = definitions.search_parameters(resource_type)
-    return {code: defined[code] for code in sorted(parameters(resource_type))}
+    own = {each.code: each for each in in_force().on(resource_type).definitions}
+    defined = {**definitions.search_parameters(resource_type), **own}
+    return {code: defined[code] for code in sorted(parameters(resource_type)) if not unready(resource_type, code)}
 
 
 def modifiers(parameter: Parameter) -> tuple[str, ...]:

@@ -145,6 +145,11 @@ def _cast(place: Place, segment: Cast) -> Iterator[Place]:
 
 
 def _kept(place: Place, segment: Test) -> Iterator[Place]:
+    """Nothing where nothing can be tested: a primitive has no children, the resource itself no place."""
+    if not place.route.steps or definitions.structure(place.structure).kind == "primitive-type":
+        return
+    if isinstance(segment, Refers) and place.route.type != "Reference":
+        return
     *before, last = place.route.steps
     tested = replace(last, tests=(*last.tests, segment))
     targets = (segment.type,) if isinstance(segment, Refers) else place.route.targets
@@ -152,6 +157,8 @@ def _kept(place: Place, segment: Test) -> Iterator[Place]:
 
 
 def _item(place: Place, segment: Item) -> Iterator[Place]:
+    if not place.route.steps:
+        return
     *before, last = place.route.steps
     yield replace(place, route=replace(place.route, steps=(*before, replace(last, position=segment.position))))
 

@@ -16,7 +16,6 @@ from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
 from fhir_server.store.database import Database
 from fhir_server.store.errors import BUSY, DUPLICATE, mongo_errors, mongo_writes
-from fhir_server.store.ids import NewId
 from fhir_server.store.layout import SUPERSEDED, Document, key
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.versions import Write, stored, superseded, unchanged, version_of
@@ -46,14 +45,17 @@ class Putting:
     tenant: Tenant
     where: Where
     clock: Callable[[], datetime]
-    new_id: NewId
 
     async def put(self, resources: Sequence[Resource]) -> list[Put]:
-        named = [resource if "id" in resource else {**resource, "id": self.new_id()} for resource in resources]
         done: list[Put] = []
-        for batch in _batches(named):
+        for batch in _batches(list(resources)):
             done += await self._batch(batch)
         return done
+
+    async def unchanged(self, resource: Resource) -> Version | None:
+        """The version that says the same already, if there is one."""
+        found = await self._put(resource, await self._states([resource]))
+        return found if isinstance(found, Version) else None
 
     async def _batch(self, batch: list[Resource]) -> list[Put]:
         """What an earlier attempt stored looks unchanged in the next one, but is what this call did."""

@@ -19,13 +19,17 @@ from fhir_server.store import mongod as embedded
 from fhir_server.store.bodies import ABANDONED
 from fhir_server.store.codec import OPTIONS
 from fhir_server.store.database import Client, Database, database
+from fhir_server.store.deferred import Deferred
 from fhir_server.store.errors import StoreError, mongo_errors
 from fhir_server.store.ids import NewId, uuid7
+from fhir_server.store.jobs import Jobs
 from fhir_server.store.keys import TenantKeys
 from fhir_server.store.layout import KEYS, TENANTS, key_range
 from fhir_server.store.migrations import migrate
 from fhir_server.store.packages import Packages
+from fhir_server.store.parameters import OwnParameters
 from fhir_server.store.posted import Posted
+from fhir_server.store.reindex import Reindexing
 from fhir_server.store.repository import Clock, Repository, now
 from fhir_server.store.shelf import Shelf
 from fhir_server.store.tenants import Tenant, Tenants
@@ -47,11 +51,40 @@ class Store:
         posted = Posted(self.repository)
         self._shelf = Shelf(self.packages, posted.find, posted.state)
         self.tenants = Tenants(shared[TENANTS], name, self._prepared, self._erased)
+        self.jobs = Jobs(self.common.jobs)
+        self.parameters = OwnParameters(shared[TENANTS], self.jobs)
 
     def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:
         place = self.of(tenant)
-        kept = replace(tenant, native="off") if place.in_memory else tenant
-        return Repository(place, kept, caller, clock=clock, new_id=new_id, shelf=self._shelf)
+
+        def kept(found: Tenant) -> Tenant:
+            return replace(found, native="off") if place.in_memory else found
+
+        async def latest() -> Tenant:
+            return kept(await self.tenants.latest(tenant.name))
+
+        return Repository(
+            place,
+            kept(tenant),
+            caller,
+            clock=clock,
+            new_id=new_id,
+            shelf=self._shelf,
+            own=self.parameters,
+            latest=latest,
+        )
+
+    def deferred(self, tenant: Tenant) -> Deferred:
+        """Bundles of a tenant that are answered later."""
+        return Deferred(self.of(tenant).deferred, self.jobs, tenant.name)
+
+    def reindexing(self, tenant: Tenant) -> Reindexing:
+        return Reindexing(self.of(tenant), tenant)
+
+    async def raise_guard(self, tenant: Tenant) -> None:
+        """From now on nothing is stored for this tenant that is indexed by what its search parameters were before."""
+        place = self.of(tenant)
+        await self.parameters.raise_guard(place, lambda each: self.of(each) is place)
 
     def of(self, tenant: Tenant) -> Database:
         """Where the data of a tenant is."""
@@ -85,6 +118,8 @@ class Store:
         for collection in self.common.personal:
             await collection.delete_many({"_id": key_range(tenant.name)})
         await self.common.bodies.erase(tenant.name)
+        if tenant.own.version and tenant.database is None:
+            await self.raise_guard(tenant)
         await self.keys.erase(tenant.name)
 
 

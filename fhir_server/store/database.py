@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pymongo import AsyncMongoClient, ReadPreference
@@ -18,24 +19,34 @@ from fhir_server.store.layout import (
     CLAIMS,
     CODE_SYSTEMS,
     CONCEPTS,
+    DEFERRED,
     DEFINITIONS,
     FEATURES,
     HISTORY,
     IDEMPOTENCY,
+    JOBS,
     MAPPINGS,
     MIGRATIONS,
     PACKAGES,
     RESOURCES,
     SNAPSHOTS,
     Document,
+    Filter,
 )
 
 Client = AsyncMongoClient[Document]
 Collection = AsyncCollection[Document]
 Session = AsyncClientSession
 
+Guard = Callable[[Filter], Awaitable[None]]
+
 DURABLE = WriteConcern("majority", j=True)
 """Acknowledged is kept: on a majority of members, in their journals."""
+
+
+MAJORITY = {"w": "majority", "j": True}
+PATIENCE = 200
+"""Milliseconds."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -56,8 +67,12 @@ class Database:
     code_systems: Collection
     packages: Collection
     definitions: Collection
+    jobs: Collection
+    deferred: Collection
     migrations: Collection
     bodies: Bodies
+    guarded_by: Guard
+    """Makes MongoDB refuse what does not match, whoever writes it."""
     session: Callable[[], Session]
     in_memory: bool = False
     """Then there is no BSON, and there are no indexes whose order could be relied on."""
@@ -77,6 +92,8 @@ class Database:
             self.code_systems,
             self.packages,
             self.definitions,
+            self.jobs,
+            self.deferred,
         )
 
 
@@ -89,7 +106,17 @@ def database(client: Client, name: str) -> Database:
     )
     named = collections(found)
     named["plain"] = named["resources"].with_options(codec_options=PLAIN)
-    return Database(name, **named, bodies=InGridFs(found), session=client.start_session)
+    return Database(
+        name, **named, bodies=InGridFs(found), guarded_by=partial(guard, found), session=client.start_session
+    )
+
+
+async def guard(database: AsyncDatabase[Document], condition: Filter) -> None:
+    """https://www.mongodb.com/docs/manual/core/schema-validation/
+
+    The command waits until transactions under way are over, and all others for it: it gives up soon, to be tried again.
+    """
+    await database.command("collMod", RESOURCES, validator=condition, maxTimeMS=PATIENCE, writeConcern=MAJORITY)
 
 
 def collections(database: Any) -> dict[str, Any]:
@@ -106,5 +133,7 @@ def collections(database: Any) -> dict[str, Any]:
         "code_systems": database[CODE_SYSTEMS],
         "packages": database[PACKAGES],
         "definitions": database[DEFINITIONS],
+        "jobs": database[JOBS],
+        "deferred": database[DEFERRED],
         "migrations": database[MIGRATIONS],
     }

@@ -16,11 +16,15 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from fhir_server.fhir.outcome import FhirError, conflict, error, too_costly, too_long, transient
+from fhir_server.fhir.outcome import FhirError, Issue, conflict, error, too_costly, too_long, transient
 
 
 class StoreError(Exception):
     """The store cannot be opened or used as asked; the sentence tells the operator what to put right."""
+
+
+class Outdated(FhirError):
+    """What was written was indexed by search parameters that the tenant has changed meanwhile: it is not stored."""
 
 
 AWAY = "The database cannot be reached at the moment. Nothing was written; please send the request again."
@@ -37,6 +41,8 @@ DUPLICATE = 11000
 REFUSED = (WriteError, BSONError, OverflowError, FhirError)
 """After these it is certain that a single write did not happen."""
 
+OUTDATED = "The search parameters of this tenant have just changed. Nothing was written; please send the request again."
+_GUARDED = 121
 _NEVER_SENT = (ServerSelectionTimeoutError, WaitQueueTimeoutError)
 _NOT_YET_REPLICATED = 64
 _TOO_LARGE = frozenset({10334, 17419, 17420})
@@ -49,6 +55,8 @@ def as_fhir(cause: PyMongoError, *, writing: bool) -> FhirError | None:
     code = _code(cause)
     if code == DUPLICATE:
         return conflict(TAKEN)
+    if code == _GUARDED:
+        return Outdated([Issue("transient", OUTDATED)], headers=[("Retry-After", "1")])
     if code in _TOO_LARGE:
         return too_long(TOO_LARGE)
     if isinstance(cause, ExecutionTimeout):

@@ -39,22 +39,22 @@ def name_of(caller: Caller, key: str) -> str:
 async def find(database: Database, session: Session | None, name: str, now: datetime) -> Answered | None:
     with mongo_errors:
         document = await database.idempotency.find_one({"_id": name, "at": {"$gt": now - KEPT}}, session=session)
-    return None if document is None else Answered(document["request"], _answer(document["answer"]))
+    return None if document is None else Answered(document["request"], answer_of(document["answer"]))
 
 
 async def keep(database: Database, session: Session | None, name: str, answered: Answered, now: datetime) -> None:
     """In the transaction of the request: of two at the same time one commits, and the other finds its answer."""
-    document = {"_id": name, "request": answered.request, "answer": _document(answered.answer), "at": now}
+    document = {"_id": name, "request": answered.request, "answer": document_of(answered.answer), "at": now}
     with mongo_errors:
         await database.idempotency.replace_one({"_id": name}, document, upsert=True, session=session)
 
 
-def _document(answer: EntryResponse) -> Document:
+def document_of(answer: EntryResponse) -> Document:
     body = None if answer.body is None else zlib.compress(answer.body, 1)
     return {**asdict(answer), "body": body, "headers": [list(pair) for pair in answer.headers]}
 
 
-def _answer(document: Mapping[str, Any]) -> EntryResponse:
+def answer_of(document: Mapping[str, Any]) -> EntryResponse:
     body = None if document["body"] is None else zlib.decompress(document["body"])
     headers = tuple((name, value) for name, value in document["headers"])
     return EntryResponse(**{**document, "body": body, "headers": headers})

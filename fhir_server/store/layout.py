@@ -24,6 +24,8 @@ CODE_SYSTEMS = "code_systems"
 """Which load of concepts is current of each code system."""
 PACKAGES = "packages"
 DEFINITIONS = "definitions"
+JOBS = "jobs"
+DEFERRED = "deferred"
 BODIES = "bodies"
 """The GridFS bucket of bodies too large for their document."""
 
@@ -51,6 +53,10 @@ RESOURCE_INDEXES: dict[str, Keys] = {
 HISTORY_INDEXES: dict[str, Keys] = {
     "instance": [*_TYPE, ("id", 1), ("v", -1)],
     "lu": [*_TYPE, ("lu", 1), ("id", 1)],
+}
+
+JOB_INDEXES: dict[str, Keys] = {
+    "state": [("state", 1), ("created", 1)],
 }
 
 _TABLE = [("tenant_id", 1), ("source_system", 1), ("source_table", 1)]

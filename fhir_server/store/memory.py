@@ -131,6 +131,9 @@ class MemoryCollection:
     async def find_one_and_update(self, found: Document, change: Document, **options: Any) -> Document | None:
         return cast(Document | None, self._collection.find_one_and_update(found, change, **options))
 
+    async def update_many(self, found: Document, change: Document) -> Any:
+        return self._collection.update_many(found, change)
+
     async def delete_one(self, found: Document) -> Any:
         return self._collection.delete_one(found)
 
@@ -199,7 +202,13 @@ def client() -> Client:
 
 def database(client: Client, name: str) -> Database:
     found = collections(client.get_database(name))
-    return Database(name, **found, bodies=InDocument(), session=cast(Any, MemorySession), in_memory=True)
+    return Database(
+        name, **found, bodies=InDocument(), guarded_by=_unguarded, session=cast(Any, MemorySession), in_memory=True
+    )
+
+
+async def _unguarded(_: Mapping[str, Any]) -> None:
+    """One process learns at once what it does itself."""
 
 
 def _meaningful(options: Mapping[str, Any]) -> dict[str, Any]:

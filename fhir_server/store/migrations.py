@@ -16,18 +16,20 @@ from pymongo.errors import DuplicateKeyError
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.errors import StoreError
 from fhir_server.store.idempotency import KEPT
+from fhir_server.store.ids import uuid7
 from fhir_server.store.layout import (
     CONCEPT_INDEXES,
     DEFINITION_INDEXES,
     FEATURE_INDEXES,
     HISTORY_INDEXES,
+    JOB_INDEXES,
     MAPPING_INDEXES,
     RESOURCE_INDEXES,
     Keys,
 )
 
-LEASE = timedelta(minutes=10)
-"""After this a process that died while it held the lock is no longer waited for."""
+LEASES = {"lock": timedelta(minutes=10), "guard": timedelta(seconds=30)}
+"""By lock: after this a process that died while it held it is no longer waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,20 @@ async def _index_definitions(database: Database) -> None:
     await _indexed(database.definitions, DEFINITION_INDEXES)
 
 
+async def _find_jobs(database: Database) -> None:
+    """Those that wait by their state; those that are over go when they expire."""
+    await _indexed(database.jobs, JOB_INDEXES)
+    for collection in (database.jobs, database.deferred):
+        await collection.create_indexes([IndexModel([("expires", 1)], name="expires", expireAfterSeconds=0)])
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
     Migration(3, "records of features are found by kind", _index_features),
     Migration(4, "indexes of the concepts of loaded code systems", _index_concepts),
     Migration(5, "indexes of the definitions of packages", _index_definitions),
+    Migration(6, "jobs are found by their state, and expire with what was asked", _find_jobs),
 )
 
 
@@ -82,7 +92,7 @@ async def migrate(database: Database, migrations: tuple[Migration, ...] = MIGRAT
     """Runs what this database has not had yet; answers the numbers of what was run."""
     if not await _missing(database, migrations):
         return []
-    async with _locked(database.migrations):
+    async with locked(database.migrations, "lock"):
         missing = await _missing(database, migrations)
         for migration in missing:
             await migration.run(database)
@@ -100,23 +110,24 @@ async def _missing(database: Database, migrations: tuple[Migration, ...]) -> lis
 
 
 @asynccontextmanager
-async def _locked(collection: Collection) -> AsyncIterator[None]:
-    owner = f"{socket.gethostname()}:{os.getpid()}"
-    while not await _lock(collection, owner):  # noqa: ASYNC110 - the other one is another process
+async def locked(collection: Collection, name: str) -> AsyncIterator[None]:
+    """One process at a time."""
+    owner = f"{socket.gethostname()}:{os.getpid()}:{uuid7()}"
+    while not await _lock(collection, name, owner):  # noqa: ASYNC110 - the other one is another process
         await asyncio.sleep(0.1)
     try:
         yield
     finally:
-        await collection.delete_one({"_id": "lock", "owner": owner})
+        await collection.delete_one({"_id": name, "owner": owner})
 
 
-async def _lock(collection: Collection, owner: str) -> bool:
+async def _lock(collection: Collection, name: str, owner: str) -> bool:
     """An upsert that finds the lock held by another tries to insert a second one, which its key forbids."""
     now = datetime.now(UTC)
     try:
         held = await collection.find_one_and_update(
-            {"_id": "lock", "until": {"$lt": now}},
-            {"$set": {"owner": owner, "until": now + LEASE}},
+            {"_id": name, "until": {"$lt": now}},
+            {"$set": {"owner": owner, "until": now + LEASES[name]}},
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.right import Right
 from fhir_server.fhir.entry import EntryResponse
-from fhir_server.fhir.outcome import FhirError, forbidden, gone, not_found, precondition_failed, unknown_version
+from fhir_server.fhir.outcome import FhirError, forbidden, gone, not_found, unknown_version
 from fhir_server.fhir.profiles.library import Library
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
@@ -18,17 +18,19 @@ from fhir_server.search.include import Include
 from fhir_server.search.page import Position
 from fhir_server.search.plan import Plan
 from fhir_server.search.query import Query
-from fhir_server.store import bulk, claims, idempotency, labels, transactions
+from fhir_server.store import bulk, claims, definitions, expected_version, idempotency, labels, transactions
 from fhir_server.store.companions import Companions
 from fhir_server.store.concepts import Concepts
 from fhir_server.store.database import Database
-from fhir_server.store.errors import is_duplicate, mongo_errors
+from fhir_server.store.deferred import Deferred
+from fhir_server.store.errors import Outdated, is_duplicate, mongo_errors
 from fhir_server.store.explanation import Step, explained
 from fhir_server.store.history import History, Request, position
 from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.joins import Joins
 from fhir_server.store.layout import SHOWN, SUPERSEDED, Document
 from fhir_server.store.matches import Matches
+from fhir_server.store.parameters import OwnParameters
 from fhir_server.store.shelf import Shelf
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.unit import Buffered, Immediate, Unit
@@ -37,6 +39,8 @@ from fhir_server.store.where import Where
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]
+Latest = Callable[[], Awaitable[Tenant]]
+"""What the tenant is now."""
 
 
 def now() -> datetime:
@@ -72,6 +76,8 @@ class Repository:
         new_id: NewId = uuid7,
         unit: Unit | None = None,
         shelf: Shelf | None = None,
+        own: OwnParameters | None = None,
+        latest: Latest | None = None,
     ):
         self.tenant = tenant
         self.caller = caller
@@ -81,6 +87,13 @@ class Repository:
         self._where = Where(tenant.name, caller)
         self._unit: Unit = unit or Immediate(database)
         self._shelf = shelf
+        self.own = own
+        self._latest = latest
+
+    @property
+    def deferred(self) -> Deferred | None:
+        """Bundles that are answered later."""
+        return Deferred(self._database.deferred, self.own.jobs, self.tenant.name) if self.own else None
 
     async def current(self, resource_type: str, resource_id: str, right: Right = Right.READ) -> Version:
         """read: the current version. https://hl7.org/fhir/R4/http.html#read"""
@@ -104,19 +117,27 @@ class Repository:
 
     async def create(self, resource: Resource, *, resource_id: str | None = None) -> Version:
         """create, with an id of ours unless one is given. https://hl7.org/fhir/R4/http.html#create"""
-        write = stored(self.tenant, resource, resource_id or self.new_id(), "POST", self._clock(), None)
-        self._permitted(write, Right.CREATE)
-        await self._store(write, None)
-        return write.version
+        name = resource_id or self.new_id()
+
+        async def created(repo: Repository) -> Version:
+            write = stored(repo.tenant, resource, name, "POST", self._clock(), None)
+            repo._permitted(write, Right.CREATE)
+            await repo._store(write, None)
+            return write.version
+
+        return await self._informed(resource["resourceType"], created)
 
     async def update(self, resource: Resource, *, expected: int | None = None) -> tuple[Version, bool]:
         """update: the new version, and whether the resource was not there before. https://hl7.org/fhir/R4/http.html#update
 
         `expected` is the version of If-Match.
         """
+        return await self._informed(resource["resourceType"], lambda repo: repo._update(resource, expected))
+
+    async def _update(self, resource: Resource, expected: int | None) -> tuple[Version, bool]:
         resource_type, resource_id = resource["resourceType"], resource["id"]
         previous = await self._unit.read(self._where.instance(resource_type, resource_id, Right.UPDATE), SUPERSEDED)
-        _expect(expected, previous, resource_type, resource_id)
+        expected_version.check(expected, previous, resource_type, resource_id)
         write = stored(self.tenant, resource, resource_id, "PUT", self._clock(), previous)
         self._permitted(write, Right.UPDATE)
         await self._store(write, expected)
@@ -124,8 +145,11 @@ class Repository:
 
     async def delete(self, resource_type: str, resource_id: str, *, expected: int | None = None) -> Version | None:
         """delete: the tombstone, or None where nothing was there. https://hl7.org/fhir/R4/http.html#delete"""
+        return await self._informed(resource_type, lambda repo: repo._delete(resource_type, resource_id, expected))
+
+    async def _delete(self, resource_type: str, resource_id: str, expected: int | None) -> Version | None:
         previous = await self._unit.read(self._where.instance(resource_type, resource_id, Right.DELETE), SUPERSEDED)
-        _expect(expected, previous, resource_type, resource_id)
+        expected_version.check(expected, previous, resource_type, resource_id)
         if previous is None or previous["del"]:
             return None
         write = tombstone(self.tenant, self._clock(), previous)
@@ -208,17 +232,41 @@ class Repository:
         """All that `work` does with the repository it is given, or nothing; it may run more than once."""
         if self._unit.session is not None:
             return await work(self)
+        return await self._renewing(lambda: self._transaction(work))
+
+    async def _transaction(self, work: Callable[[Repository], Awaitable[T]]) -> T:
         created: set[tuple[str, str]] = set()
+        types: set[str] = set()
 
         async def attempt(unit: Buffered) -> T:
-            unit.created = created
+            unit.created, unit.types = created, types
             return await work(self._within(unit))
 
         try:
-            return await transactions.run(self._database, attempt)
+            result = await transactions.run(self._database, attempt)
         except FhirError as problem:
             await self._refuse_hidden(problem, created)
             raise
+        if self._latest and self.own and definitions.TYPE in types:
+            self.tenant = await self._latest()
+            self.own.jobs.added.set()
+        return result
+
+    async def _informed(self, resource_type: str, work: Callable[[Repository], Awaitable[T]]) -> T:
+        """A write by what the tenant is; one that changes what the tenant is happens as a whole."""
+        if resource_type == definitions.TYPE:
+            return await self.transaction(work)
+        return await work(self) if self._unit.session else await self._renewing(lambda: work(self))
+
+    async def _renewing(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Once more where the tenant has changed meanwhile: nothing was written then."""
+        try:
+            return await attempt()
+        except Outdated:
+            if self._latest is None:
+                raise
+        self.tenant = await self._latest()
+        return await attempt()
 
     async def prefetch(self, keys: Iterable[tuple[str, str]]) -> None:
         """Loads what is about to be updated with one query; outside a transaction there is nothing to load for."""
@@ -275,8 +323,23 @@ class Repository:
     async def put_many(self, resources: Sequence[Resource]) -> list[bulk.Put]:
         """Creates or updates many in bulk, each on its own; what would change nothing is not written."""
         assert self._unit.session is None, "a transaction writes in bulk anyway"
-        putting = bulk.Putting(self._database, self.tenant, self._where, self._clock, self.new_id)
-        return await putting.put(resources)
+        named = [each if "id" in each else {**each, "id": self.new_id()} for each in resources]
+        defining = [each for each in named if each["resourceType"] == definitions.TYPE]
+        others = [each for each in named if each["resourceType"] != definitions.TYPE]
+        done = iter(await self._renewing(lambda: self._putting().put(others)))
+        defined = iter([await self._put_definition(each) for each in defining])
+        return [next(defined if each["resourceType"] == definitions.TYPE else done) for each in named]
+
+    def _putting(self) -> bulk.Putting:
+        return bulk.Putting(self._database, self.tenant, self._where, self._clock)
+
+    async def _put_definition(self, resource: Resource) -> bulk.Put:
+        """With what it means for the tenant, and so not in bulk."""
+        same = await self._putting().unchanged(resource)
+        if same is not None:
+            return bulk.Put(same, created=False, changed=False)
+        version, created = await self.update(resource)
+        return bulk.Put(version, created=created, changed=True)
 
     @property
     def concepts(self) -> Concepts:
@@ -294,25 +357,22 @@ class Repository:
         await self._shelf.fill(self.tenant, library)
 
     def _within(self, unit: Unit) -> Repository:
-        return Repository(
-            self._database,
-            self.tenant,
-            self.caller,
-            clock=self._clock,
-            new_id=self.new_id,
-            unit=unit,
-            shelf=self._shelf,
-        )
+        more: dict[str, Any] = {"unit": unit, "shelf": self._shelf, "own": self.own, "latest": self._latest}
+        return Repository(self._database, self.tenant, self.caller, clock=self._clock, new_id=self.new_id, **more)
 
     async def _store(self, write: Write, expected: int | None) -> None:
         """Loses a race as the client's precondition says it should: 412 with If-Match, else 409."""
         try:
             await self._unit.store(write)
+            if self.own and write.version.resource_type == definitions.TYPE:
+                await definitions.follow(self.own, write.version, self._unit)
         except FhirError as problem:
             if problem.status != 409:
                 raise
             if expected is not None:
-                raise _not_expected(expected, write.version.resource_type, write.version.resource_id) from problem
+                raise expected_version.failed(
+                    expected, write.version.resource_type, write.version.resource_id
+                ) from problem
             created = [(write.version.resource_type, write.version.resource_id)] if write.previous is None else []
             await self._refuse_hidden(problem, created)
             raise
@@ -359,13 +419,3 @@ class Repository:
             return version_of(self.tenant.name, document, document["body"])
         with mongo_errors:
             return version_of(self.tenant.name, document, await self._database.bodies.body(document))
-
-
-def _expect(expected: int | None, previous: Document | None, resource_type: str, resource_id: str) -> None:
-    """If-Match. https://hl7.org/fhir/R4/http.html#concurrency"""
-    if expected is not None and (previous is None or previous["v"] != expected):
-        raise _not_expected(expected, resource_type, resource_id)
-
-
-def _not_expected(expected: int, resource_type: str, resource_id: str) -> FhirError:
-    return precondition_failed(f"The current version of {resource_type}/{resource_id} is not '{expected}'.")

@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 from pymongo.errors import DuplicateKeyError
 
+from fhir_server.fhir.definitions import SearchParameter
 from fhir_server.fhir.outcome import bad_value, conflict, error
+from fhir_server.search.own import NONE, Own, parameter_set
 from fhir_server.store.database import Collection
 from fhir_server.store.errors import mongo_errors, mongo_writes
 from fhir_server.store.layout import Document
@@ -49,6 +51,8 @@ class Tenant:
     status: Literal["active", "suspended", "erasing"] = "active"
     settings: Mapping[str, Any] = field(default_factory=dict)
     created: datetime = UNKNOWN
+    own: Own = NONE
+    """Its search parameters beyond those of R4."""
 
     @property
     def active(self) -> bool:
@@ -82,6 +86,14 @@ class Tenants:
             self._remembered.pop(name, None)
             return None
         return self._remember(document)
+
+    async def latest(self, name: str) -> Tenant:
+        """As it is now, whatever is remembered."""
+        self._remembered.pop(name, None)
+        found = await self.get(name)
+        if found is None:
+            raise error("not-found", f"There is no tenant '{name}'.")
+        return found
 
     async def create(
         self,
@@ -194,4 +206,16 @@ def _tenant(document: Document) -> Tenant:
         document["status"],
         document["settings"],
         document["created"],
+        _own(document["parameters"]) if "parameters" in document else NONE,
     )
+
+
+def _own(record: Document) -> Own:
+    listed = [(definition_of(each["definition"]), each) for each in record["own"]]
+    unready = {found.url: each["said"] for found, each in listed if not each["ready"]}
+    return Own(record["version"], parameter_set(tuple(found for found, _ in listed)), unready)
+
+
+def definition_of(kept: Mapping[str, Any]) -> SearchParameter:
+    """What a record keeps of a search parameter."""
+    return SearchParameter(**{**kept, "base": tuple(kept["base"]), "targets": tuple(kept["targets"])}, components=())

@@ -85,6 +85,8 @@ class Buffered:
         self._moved_out: list[Document] = []
         self.created: set[tuple[str, str]] = set()
         """Types and ids of what is new in this transaction."""
+        self.types: set[str] = set()
+        """Types of what was written in it."""
 
     async def read(self, found: Filter, wanted: Filter) -> Document | None:
         key = found["_id"]
@@ -108,6 +110,7 @@ class Buffered:
         if key in self._pending:
             await self.flush()
         self._pending[key] = write
+        self.types.add(write.version.resource_type)
         if write.previous is None:
             self.created.add((write.version.resource_type, write.version.resource_id))
         self._known.pop(key, None)

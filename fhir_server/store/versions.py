@@ -44,12 +44,18 @@ def stored(
     version_id, last_updated = _next(now, previous)
     complete = identified(resource, resource_id, version_id, last_updated)
     body = json.encode(complete)
-    entries = index(complete)
+    entries = index(complete, added=tenant.own.added)
     version = Version(tenant.name, resource_type, resource_id, version_id, last_updated, method, body)
-    document = {**_envelope(version), "body": body, **entries.as_document()}
+    document = {**_envelope(version), "body": body, **indexed(entries, tenant)}
     if tenant.native == "full":
         document["res"] = native(complete, body) if len(body) <= THRESHOLD else None
     return Write(version, document, entries, previous)
+
+
+def indexed(entries: Index, tenant: Tenant) -> Document:
+    """The index, and for a tenant with parameters of its own the version of these that it was made under."""
+    document = entries.as_document()
+    return {**document, "pv": tenant.own.version} if tenant.own.version else document
 
 
 def tombstone(tenant: Tenant, now: datetime, previous: Document) -> Write:

@@ -75,6 +75,14 @@ class Where:
         keys = {"_id": type_range(self.tenant, resource_type)}
         return both(keys, self.living((resource_type,), right, criteria))
 
+    def following(self, resource_type: str, after: str, right: Right, older_than: int | None = None) -> Document:
+        """Current resources of a type in the order of their keys, those after one; all, or indexed before a version."""
+        first = key(self.tenant, resource_type, "")
+        found: Document = {"_id": {"$gt": max(after, first), "$lt": f"{first[:-1]}}}"}, "del": False}
+        if older_than is not None:
+            found["pv"] = {"$not": {"$gte": older_than}}
+        return both(found, self.allowed(resource_type, right).filter)
+
     def versions(
         self, types: Sequence[str], right: Right, resource_id: str | None, times: Mapping[str, Any]
     ) -> Document:

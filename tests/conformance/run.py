@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from tests.conformance.expectations import check
@@ -17,17 +18,26 @@ async def run(site: Site, case: Case, way: str) -> None:
 
 
 async def follow(site: Site, case: Case, way: str, tenants: Tenants) -> None:
-    """Raises an AssertionError where an answer is not the one that the row expects."""
+    """Raises an AssertionError where an answer is not the one that the row expects.
+
+    `<place>` is the last `Content-Location`; a step with `poll` is asked until it is not 202.
+    """
     own, other = tenants
     ask = site.by_http if way == "http" else site.in_a_batch
+    place = ""
     for each in (case.row, *case.row.get("then", ())):
         step = _addressed(each, tenants)
+        step["request"] = step["request"].replace("<place>", place)
         neighbour = step.get("as") == "other-tenant"
         caller = other if neighbour else own
         scope = EVERYTHING if neighbour else step.get("as", EVERYTHING)
         token = None if scope == "nobody" else await site.token(caller, scope, patient=step.get("patient"))
         tenant = {"own": own, "other": other, "nowhere": "nowhere"}[step["tenant"]] if "tenant" in step else caller
         answer = await (ask if each is case.row else site.by_http)(tenant, token, step)
+        while step.get("poll") and answer.status == 202:
+            await asyncio.sleep(0.02)
+            answer = await site.by_http(tenant, token, step)
+        place = answer.headers.get("content-location", place)
         check(answer, step["expect"])
         if case.table.canary and not neighbour:
             assert case.table.canary not in answer.text

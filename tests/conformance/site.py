@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Mapping
@@ -70,6 +71,9 @@ class Site:
         store = self.app.state.store
         repository = store.repository(await store.tenants.get(tenant), Caller.system(tenant, "conformance"))
         await repository.put_many(resources)
+        while any(job.open for job in await store.jobs.listed(tenant)):  # noqa: ASYNC110 - the worker of the app does them
+            await asyncio.sleep(0.02)
+        await store.tenants.latest(tenant)
 
     async def token(self, tenant: str, scope: str = EVERYTHING, **more: Any) -> str:
         key = await self.app.state.keyring.signing(tenant)

@@ -144,5 +144,6 @@ def test_what_is_supported_is_what_is_defined_and_works() -> None:
     assert "code" in supported("Observation")
     assert "code-value-quantity" in supported("Observation")
     assert supported("Observation")["code"].url == "http://hl7.org/fhir/SearchParameter/clinical-code"
-    assert modifiers(parameters("Observation")["code"]) == ("missing", "not", "text", "of-type")
+    known = ("missing", "not", "text", "of-type", "in", "not-in", "below", "above")
+    assert modifiers(parameters("Observation")["code"]) == known
     assert modifiers(parameters("Observation")["code-value-quantity"]) == ()

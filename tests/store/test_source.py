@@ -28,7 +28,22 @@ QUERIES = frozenset(
     }
 )
 OF_RESOURCES = frozenset({"resources", "plain", "history"})
-OTHER = frozenset({"claims", "idempotency", "bodies", "keys", "tenants", "mappings", "features"})
+OTHER = frozenset(
+    [
+        "bodies",
+        "claims",
+        "concepts",
+        "deferred",
+        "features",
+        "idempotency",
+        "jobs",
+        "keys",
+        "mappings",
+        "packages",
+        "parameters",
+        "tenants",
+    ]
+)
 """Modules of other collections: their keys start with the tenant, or they belong to the operator."""
 
 SPEAKS_TO_NONE = frozenset({"where", "memory", "mongod", "migrations"})

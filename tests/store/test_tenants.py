@@ -13,8 +13,10 @@ from fhir_server.fhir.terminology.code_system import Concept
 from fhir_server.store import tenants
 from fhir_server.store.concepts import Loaded, Row
 from fhir_server.store.connection import Store, opened
+from fhir_server.store.deferred import Asked
 from fhir_server.store.features import FeatureRecords
 from fhir_server.store.mappings import MappingStates
+from fhir_server.store.packages import Package
 from tests.store.conftest import as_system, new_tenant
 from tests.store.resources import observation, patient
 
@@ -97,8 +99,13 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
         await repository.transaction(lambda inside: inside.keep_answer("key", "request", EntryResponse(201)))
         await repository.concepts.keep("load", [Row(0, "a", Concept("a"), ("a",))])
         await repository.concepts.take_over("urn:a", None, Loaded("load", "complete", 1))
+        asked = Asked({"type": "batch"}, repository.caller, "", frozenset(), None)
+        await any_store.deferred(repository.tenant).add(asked, [{"request": {}}])
         await MappingStates(any_store, repository.tenant).save([STATE])
         await MappingStates(any_store, repository.tenant).keep_snapshots([STATE])
+        definitions = [{"resourceType": "ValueSet", "url": "urn:v", "status": "active"}]
+        package = Package("guide", "1.0.0", "digest", len(definitions))
+        await any_store.packages.add(repository.tenant, package, definitions, lambda _: None)
         await FeatureRecords(any_store, repository.tenant).put([{"resourceType": "accounts/user", "id": "u1"}])
     key = await any_store.keys.signing(name)
     await any_store.tenants.erase(name)

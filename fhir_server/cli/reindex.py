@@ -1,0 +1,132 @@
+"""`fhir-server reindex`: the search index of tenants, made again from the resources as they are stored."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from fhir_server.cli.common import DataDir, Json, MongoUrl, errors, fail, run, settings, show, store, tenant_of
+from fhir_server.fhir import definitions
+from fhir_server.fhir.outcome import bad_value
+from fhir_server.jobs import reindex as work
+from fhir_server.jobs import running, worker
+from fhir_server.settings import Settings
+from fhir_server.store.connection import Store
+from fhir_server.store.jobs import Job
+
+app = typer.Typer(invoke_without_command=True, help="Make the search index of tenants again.")
+
+LOOK = 0.5
+"""Seconds between two looks at a job that another process does."""
+
+Tenants = Annotated[list[str] | None, typer.Option("--tenant", "-t", help="Only this tenant; repeatable.")]
+
+
+@app.callback()
+def reindex(
+    ctx: typer.Context,
+    tenant: Tenants = None,
+    types: Annotated[str, typer.Option(help="Only these resource types, separated by commas.")] = "",
+    mongo_url: MongoUrl = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Make the search index again, for instance after an upgrade that indexes more.
+
+    Resources are searched, read and written meanwhile. Whatever ends this command, the work goes on where it stopped:
+    in a server that is running, or when the command is given again.
+
+    [bold]Examples[/]
+
+      fhir-server reindex
+      fhir-server reindex --tenant riverside --types Patient,Observation
+      fhir-server reindex status
+    """
+    if ctx.invoked_subcommand is None:
+        wanted = [each for each in types.split(",") if each]
+        chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
+        jobs = run(_reindexed(chosen, tenant or [], wanted, quiet=as_json))
+        show([work.described(each) for each in jobs], as_json, lambda: _table(jobs))
+        if any(each.state != "finished" for each in jobs):
+            fail("; ".join(each.error or f"{each.tenant} is {each.state}" for each in jobs if each.state != "finished"))
+
+
+@app.command()
+def status(tenant: Tenants = None, mongo_url: MongoUrl = None, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Show what is being indexed, how fast, and what was in the last days."""
+    chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
+
+    async def listed() -> list[Job]:
+        async with store(chosen) as found:
+            jobs = await found.jobs.listed(kind=work.KIND)
+            return [each for each in jobs if not tenant or each.tenant in tenant]
+
+    jobs = run(listed())
+    show([work.described(each) for each in jobs], as_json, lambda: _table(jobs))
+
+
+async def _reindexed(chosen: Settings, names: list[str], types: list[str], *, quiet: bool) -> list[Job]:
+    for each in types:
+        if each not in definitions.resource_types():
+            raise bad_value(f"'{each}' is not a resource type of FHIR R4.")
+    async with store(chosen) as found:
+        for name in names:
+            await tenant_of(found, name)
+        every = names or [each.name for each in await found.tenants.list()]
+        jobs = [await work.ask(found, name, types) for name in every]
+        with _progress(quiet) as progress:
+            return [await _followed(found, job, progress) for job in jobs]
+
+
+async def _followed(found: Store, job: Job, progress: Progress) -> Job:
+    """Done here, unless another process does it."""
+    bar = progress.add_task(job.tenant, total=None, rate="")
+    doing = asyncio.create_task(_done(found, job))
+    while True:
+        ended, _ = await asyncio.wait({doing}, timeout=LOOK)
+        current = await found.jobs.get(job.tenant, job.kind, job.job_id) or job
+        progress.update(bar, completed=current.done, total=current.total, rate=f"{current.rate:,.0f}/s")
+        if ended:
+            await doing
+            return current
+
+
+async def _done(found: Store, job: Job) -> None:
+    owner = worker.new_owner()
+    while (current := await found.jobs.get(job.tenant, job.kind, job.job_id)) is not None and current.open:
+        taken = await found.jobs.take((job.kind,), owner, only=job)
+        if taken is None:
+            await asyncio.sleep(LOOK)
+        else:
+            await running.run(found, taken, work.run)
+
+
+def _progress(quiet: bool) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=errors, disable=quiet)
+
+
+def _table(jobs: list[Job]) -> Table:
+    table = Table("tenant", "types", "state", "done", "rate", "left", "error", box=None)
+    for each in jobs:
+        table.add_row(*_row(each))
+    return table
+
+
+def _row(job: Job) -> list[Any]:
+    types = job.given["types"]
+    left = "" if job.seconds_left is None else f"{job.seconds_left} s"
+    listed = ", ".join(types) if len(types) <= 3 else f"{len(types)} types"
+    done = f"{job.percent} % of {job.total:,}"
+    return [job.tenant, listed, job.state, done, f"{job.rate:,.0f}/s", left, job.error or ""]

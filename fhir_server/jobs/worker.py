@@ -1,0 +1,69 @@
+"""The worker of a process that serves: takes one waiting job after the other.  The jobs' own process is `cli`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from uuid import uuid4
+
+from fhir_server.fhir.outcome import FhirError
+from fhir_server.jobs.running import SHARE, Kinds, run
+from fhir_server.store.connection import Store
+from fhir_server.store.jobs import LeaseLost
+
+log = logging.getLogger(__name__)
+
+POLL = 1.0
+"""Seconds until a job of another process is noticed."""
+
+
+def new_owner() -> str:
+    """A name that no other process has, and none will have again."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
+
+
+@asynccontextmanager
+async def working(store: Store, kinds: Kinds) -> AsyncIterator[None]:
+    """Jobs are done beside whatever else happens; what is under way in the end is left to others."""
+    task = asyncio.create_task(_work(store, kinds, new_owner()))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _work(store: Store, kinds: Kinds, owner: str) -> None:
+    while True:
+        try:
+            if await one(store, kinds, owner):
+                continue
+        except FhirError as problem:
+            log.warning("Jobs have to wait: %s", problem)
+        await _noticed(store)
+
+
+async def one(store: Store, kinds: Kinds, owner: str, share: float = SHARE) -> bool:
+    """Whether there was a job to do."""
+    store.jobs.added.clear()
+    job = await store.jobs.take(kinds, owner)
+    if job is None:
+        return False
+    try:
+        await run(store, job, kinds[job.kind], share)
+    except asyncio.CancelledError:
+        with suppress(LeaseLost):
+            await store.jobs.release(job)
+        raise
+    return True
+
+
+async def _noticed(store: Store) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(POLL):
+            await store.jobs.added.wait()

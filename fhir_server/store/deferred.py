@@ -1,0 +1,146 @@
+"""Bundles that are answered later: what was asked and what is answered, entry by entry, in the tenant's own database.
+
+https://hl7.org/fhir/R4/async.html
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fhir_server.access.caller import Caller
+from fhir_server.access.scopes import Scope
+from fhir_server.fhir import json
+from fhir_server.fhir.entry import EntryResponse
+from fhir_server.fhir.outcome import too_long
+from fhir_server.fhir.resource import Resource
+from fhir_server.store.database import Collection
+from fhir_server.store.errors import mongo_errors, mongo_writes
+from fhir_server.store.idempotency import answer_of, document_of
+from fhir_server.store.jobs import Job, Jobs, unknown
+from fhir_server.store.layout import Document, key
+
+BUNDLE = "bundle"
+"""The kind of job."""
+UNFINISHED = timedelta(days=7)
+"""After this what was asked is forgotten, done or not."""
+LONGEST = 15 * 1024 * 1024
+"""Bytes of one entry, compressed: a document has 16 MB at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """All of a Bundle but its entries, and by whom it was sent."""
+
+    bundle: Resource
+    caller: Caller
+    base: str
+    prefer: frozenset[str]
+    idempotency_key: str | None
+    answer: EntryResponse | None = None
+    """Of the Bundle as a whole, where it is not made of the answers of its entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """The deferred Bundles of one tenant."""
+
+    collection: Collection
+    jobs: Jobs
+    tenant: str
+
+    async def add(self, asked: Asked, entries: Sequence[Resource]) -> Job:
+        """Everything is stored before there is a job for it."""
+        job = self.jobs.new(self.tenant, BUNDLE, {}, total=len(entries))
+        expires = datetime.now(UTC) + UNFINISHED
+        rows = [{"_id": self._key(job, place), "asked": _packed(each, place)} for place, each in enumerate(entries)]
+        with mongo_writes:
+            await self.collection.insert_one({"_id": self._key(job), "expires": expires, **_head(asked)})
+            if rows:
+                await self.collection.insert_many([{**each, "expires": expires} for each in rows])
+        await self.jobs.insert(job)
+        return job
+
+    async def job(self, job_id: str, caller: Caller) -> Job:
+        """404 for everyone but who sent it, and once it is forgotten."""
+        job = await self.jobs.get(self.tenant, BUNDLE, job_id)
+        asked = await self.asked(job) if job and job.state != "cancelled" else None
+        if job is None or asked is None or asked.caller.fingerprint != caller.fingerprint:
+            raise unknown(job_id)
+        return job
+
+    async def asked(self, job: Job) -> Asked | None:
+        with mongo_errors:
+            found = await self.collection.find_one({"_id": self._key(job), "expires": {"$gt": datetime.now(UTC)}})
+        return _asked(self.tenant, found) if found else None
+
+    async def entries(self, job: Job, since: int, count: int) -> list[tuple[Resource, EntryResponse | None]]:
+        """Some of the entries in their order, those that are done with their answers."""
+        places = {"$gte": self._key(job, since), "$lt": self._key(job, since + count)}
+        with mongo_errors:
+            found = await self.collection.find({"_id": places}).sort("_id").to_list()
+        return [
+            (json.trusted(zlib.decompress(each["asked"])), answer_of(each["answer"]) if "answer" in each else None)
+            for each in found
+        ]
+
+    async def answer(self, job: Job, answer: EntryResponse, place: int | None = None) -> None:
+        """Of one entry, or of the whole."""
+        with mongo_writes:
+            await self.collection.update_one({"_id": self._key(job, place)}, {"$set": {"answer": document_of(answer)}})
+
+    async def keep(self, job: Job, kept: timedelta) -> None:
+        """From now on for so long."""
+        expires = {"$set": {"expires": datetime.now(UTC) + kept}}
+        with mongo_writes:
+            await self.collection.update_many({"_id": self._all(job)}, expires)
+
+    async def remove(self, job: Job) -> None:
+        with mongo_writes:
+            await self.collection.delete_many({"_id": self._all(job)})
+
+    def _key(self, job: Job, place: int | None = None) -> str:
+        return key(self.tenant, job.job_id, "" if place is None else f"{place:06}")
+
+    def _all(self, job: Job) -> Document:
+        first = self._key(job)
+        return {"$gte": first, "$lt": f"{first[:-1]}}}"}
+
+
+def _packed(entry: Resource, place: int) -> bytes:
+    packed = zlib.compress(json.encode(entry), 1)
+    if len(packed) > LONGEST:
+        raise too_long(f"Bundle.entry[{place}] is too large to be answered later; send it on its own.")
+    return packed
+
+
+def _head(asked: Asked) -> Document:
+    caller = asked.caller
+    return {
+        "bundle": json.encode(asked.bundle),
+        "subject": caller.subject,
+        "client_id": caller.client_id,
+        "scopes": " ".join(map(str, caller.scopes)),
+        "patient": caller.patient,
+        "token_id": caller.token_id,
+        "base": asked.base,
+        "prefer": sorted(asked.prefer),
+        "idempotency_key": asked.idempotency_key,
+    }
+
+
+def _asked(tenant: str, found: Mapping[str, Any]) -> Asked:
+    caller = Caller(
+        tenant,
+        found["subject"],
+        found["client_id"],
+        tuple(map(Scope.parse, found["scopes"].split())),
+        found["patient"],
+        found["token_id"],
+    )
+    answer = answer_of(found["answer"]) if "answer" in found else None
+    bundle = json.trusted(found["bundle"])
+    return Asked(bundle, caller, found["base"], frozenset(found["prefer"]), found["idempotency_key"], answer)
