@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pymongo import IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from fhir_server.fhir import units
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.errors import StoreError
 from fhir_server.store.idempotency import KEPT
@@ -25,6 +26,7 @@ from fhir_server.store.layout import (
     RESOURCE_INDEXES,
     Keys,
 )
+from fhir_server.store.reindexing import reindex
 
 LEASE = timedelta(minutes=10)
 """After this a process that died while it held the lock is no longer waited for."""
@@ -69,12 +71,17 @@ async def _index_definitions(database: Database) -> None:
     await _indexed(database.definitions, DEFINITION_INDEXES)
 
 
+async def _convert_units(database: Database) -> None:
+    await reindex(database, {"num.system": units.SYSTEM})
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
     Migration(3, "records of features are found by kind", _index_features),
     Migration(4, "indexes of the concepts of loaded code systems", _index_concepts),
     Migration(5, "indexes of the definitions of packages", _index_definitions),
+    Migration(6, "quantities with units of UCUM are found in base units", _convert_units),
 )
 
 

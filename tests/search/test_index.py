@@ -52,8 +52,11 @@ def test_the_entries_of_an_observation() -> None:
     unit = {"system": "http://unitsofmeasure.org", "code": "/min", "unit": "beats/min"}
     assert sorted(found.numbers, key=lambda row: str(row["p"])) == [
         {"p": "code-value-quantity$8867-4", "v": 72.0, "k": "http://loinc.org", **unit},
+        {"p": "code-value-quantity=s-1$8867-4", "v": 1.2, "k": "http://loinc.org"},
         {"p": "combo-value-quantity", "v": 72.0, **unit},
+        {"p": "combo-value-quantity=s-1", "v": 1.2},
         {"p": "value-quantity", "v": 72.0, **unit},
+        {"p": "value-quantity=s-1", "v": 1.2},
     ]
     assert found.compartments == ["Patient/p1"]
     assert found.date == moment(2024, 5, 1, 10)
