@@ -15,7 +15,7 @@ from fhir_server.search import registry
 from fhir_server.search.parameter import Parameter
 from fhir_server.search.query import Criterion, Join, Query
 from fhir_server.search.term import NOTHING, Asked, Filter, Term, any_of, none_of, present, present_row
-from fhir_server.search.types import reference
+from fhir_server.search.types import position, reference
 from fhir_server.search.values import alternatives
 
 HAS = "_has:"
@@ -196,6 +196,8 @@ def _presence(parameter: Parameter) -> Filter:
     if parameter.kind not in registry.FIELDS:
         return none_of(NOTHING)
     field = registry.FIELDS[parameter.kind]
+    if field == position.FIELD:
+        return {field: {"$ne": None}}
     if field in ("tok", "str"):
         return present(field, parameter.code)
     return present_row(field, parameter.code)

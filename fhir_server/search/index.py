@@ -12,7 +12,7 @@ from fhir_server.fhir.resource import Resource
 from fhir_server.search.clinical_dates import CLINICAL_DATES
 from fhir_server.search.extraction import extractor
 from fhir_server.search.term import wide
-from fhir_server.search.types import date
+from fhir_server.search.types import date, position
 
 COMPARTMENTS = ("Patient",)
 """The compartments that documents are marked with; others can be answered from their reference parameters."""
@@ -28,9 +28,12 @@ class Index:
     numbers: list[dict[str, Any]]
     compartments: list[str]
     date: datetime | None
+    point: position.Point | None = None
 
     def as_document(self) -> dict[str, Any]:
-        return {
+        """A place has a point besides; where there is none the index of points has no entry."""
+        placed = {} if self.point is None else {position.FIELD: self.point}
+        return placed | {
             "tok": self.tokens,
             "str": self.strings,
             "dat": self.dates,
@@ -55,6 +58,7 @@ def index(resource: Resource, base: str = "") -> Index:
         numbers=rows.numbers,
         compartments=_compartments(resource_type, resource.get("id"), tokens),
         date=min((row["s"] for row in main), default=None),
+        point=rows.point,
     )
 
 

@@ -231,6 +231,8 @@ def _sortable(code: str, resource_type: str) -> Parameter:
     found = parameter(code, resource_type)
     if found.kind == "composite":
         raise not_supported(f"'{code}' is a composite parameter, whose values have no order.")
+    if found.kind == "near":
+        raise not_supported("Results are not sorted by distance.")
     return found
 
 

@@ -23,6 +23,7 @@ from fhir_server.search.types import (
     identity,
     number,
     phonetic,
+    position,
     quantity,
     reference,
     string,
@@ -41,6 +42,7 @@ INDEX: dict[str, Mapping[str, Callable[[Any], list[Any]]]] = {
     "number": number.INDEX,
     "quantity": quantity.INDEX,
     "uri": uri.INDEX,
+    "near": position.INDEX,
 }
 """By kind of parameter and FHIR type: the entries of a value."""
 
@@ -56,6 +58,7 @@ MODIFIERS: dict[str, Mapping[str, Condition]] = {
     "composite": composite.MODIFIERS,
     "_id": identity.MODIFIERS,
     "_lastUpdated": {"": date.stamped},
+    "near": position.MODIFIERS,
 }
 """By kind of parameter and modifier: the condition that values make."""
 
@@ -68,8 +71,9 @@ FIELDS: dict[str, str] = {
     "date": "dat",
     "number": "num",
     "quantity": "num",
+    "near": "geo",
 }
-"""By kind of parameter: the index array that holds its entries."""
+"""By kind of parameter: the index array, or the field, that holds its entries."""
 
 NOT_SUPPORTED: dict[str, str] = {
     "_contained": "Contained resources are not searched",

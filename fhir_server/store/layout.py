@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Document = dict[str, Any]
@@ -36,8 +36,9 @@ SUPERSEDED = {"res": 0}
 _TYPE = [("t", 1), ("rt", 1)]
 
 Keys = list[tuple[str, int]]
+Indexes = Mapping[str, Sequence[tuple[str, int | str]]]
 
-RESOURCE_INDEXES: dict[str, Keys] = {
+RESOURCE_INDEXES: Indexes = {
     "tok": [*_TYPE, ("tok", 1), ("d", -1), ("id", 1)],
     "cmp": [*_TYPE, ("cmp", 1), ("d", -1), ("id", 1)],
     "str": [*_TYPE, ("str", 1), ("id", 1)],
@@ -45,17 +46,21 @@ RESOURCE_INDEXES: dict[str, Keys] = {
     "num": [*_TYPE, ("num.p", 1), ("num.v", 1)],
     "order": [*_TYPE, ("d", -1), ("id", 1)],
     "lu": [*_TYPE, ("lu", 1), ("id", 1)],
+    "geo": [*_TYPE, ("geo", "2dsphere")],
 }
-"""Few generic multikey indexes instead of one per search parameter; a compound index may hold one array."""
+"""Few generic multikey indexes instead of one per search parameter; a compound index may hold one array.
 
-HISTORY_INDEXES: dict[str, Keys] = {
+Only what has a point is in `geo`: https://www.mongodb.com/docs/manual/core/indexes/index-types/geospatial/2dsphere/
+"""
+
+HISTORY_INDEXES: Indexes = {
     "instance": [*_TYPE, ("id", 1), ("v", -1)],
     "lu": [*_TYPE, ("lu", 1), ("id", 1)],
 }
 
 _TABLE = [("tenant_id", 1), ("source_system", 1), ("source_table", 1)]
 
-MAPPING_INDEXES: dict[str, Keys] = {
+MAPPING_INDEXES: Indexes = {
     "row": [*_TABLE, ("source_pk", 1), ("output", 1)],
     "status": [*_TABLE, ("status", 1)],
 }

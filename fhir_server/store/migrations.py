@@ -24,7 +24,7 @@ from fhir_server.store.layout import (
     HISTORY_INDEXES,
     MAPPING_INDEXES,
     RESOURCE_INDEXES,
-    Keys,
+    Indexes,
 )
 from fhir_server.store.reindexing import reindex
 
@@ -48,8 +48,8 @@ async def _create_indexes(database: Database) -> None:
     await _indexed(database.mappings, MAPPING_INDEXES)
 
 
-async def _indexed(collection: Collection, indexes: dict[str, Keys]) -> None:
-    await collection.create_indexes([IndexModel(keys, name=name) for name, keys in indexes.items()])
+async def _indexed(collection: Collection, indexes: Indexes) -> None:
+    await collection.create_indexes([IndexModel(list(keys), name=name) for name, keys in indexes.items()])
 
 
 async def _forget_answers(database: Database) -> None:
@@ -75,6 +75,11 @@ async def _convert_units(database: Database) -> None:
     await reindex(database, {"num.system": units.SYSTEM})
 
 
+async def _place_locations(database: Database) -> None:
+    await _indexed(database.resources, {"geo": RESOURCE_INDEXES["geo"]})
+    await reindex(database, {"rt": "Location"})
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
@@ -82,6 +87,7 @@ MIGRATIONS = (
     Migration(4, "indexes of the concepts of loaded code systems", _index_concepts),
     Migration(5, "indexes of the definitions of packages", _index_definitions),
     Migration(6, "quantities with units of UCUM are found in base units", _convert_units),
+    Migration(7, "locations are found by their position", _place_locations),
 )
 
 

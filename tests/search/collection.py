@@ -29,7 +29,7 @@ def prepare(collection: Documents, documents: Iterable[Mapping[str, Any]]) -> No
     collection.drop()
     collection.insert_many([dict(each) for each in documents])
     for name, keys in RESOURCE_INDEXES.items():
-        collection.create_index(keys, name=name)
+        collection.create_index(list(keys), name=name)
 
 
 def where(found: Plan) -> dict[str, Any]:

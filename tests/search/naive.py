@@ -7,6 +7,7 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 import calendar
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -395,6 +396,18 @@ def _quantity(value: Any, modifier: str, text: str, *rest: Any) -> bool:
     return fits and named and _number(value, modifier, number)
 
 
+def _special(value: Any, modifier: str, text: str, *_: Any) -> bool:
+    """By the law of cosines."""
+    latitude, longitude, distance, unit = [*text.split("|"), "", ""][:4]
+    metres = float(distance or 50) * {"": 1000, "km": 1000, "m": 1, "[mi_us]": 6336000 / 3937}[unit]
+    one, other, between = (
+        math.radians(each)
+        for each in (value["latitude"], float(latitude), float(longitude) - float(value["longitude"]))
+    )
+    cosine = math.sin(one) * math.sin(other) + math.cos(one) * math.cos(other) * math.cos(between)
+    return math.acos(max(-1.0, min(1.0, cosine))) * 6_371_008.8 <= metres
+
+
 KINDS: dict[str, Callable[..., bool]] = {
     "string": _string,
     "phonetic": _phonetic,
@@ -404,4 +417,5 @@ KINDS: dict[str, Callable[..., bool]] = {
     "date": _date,
     "number": _number,
     "quantity": _quantity,
+    "special": _special,
 }
