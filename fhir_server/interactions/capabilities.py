@@ -39,6 +39,8 @@ _SECURITY = {
     "description": "Every request but this one needs an access token of this tenant, with a scope for what it does.",
 }
 _FILTER = {"name": FILTER, "definition": "http://hl7.org/fhir/SearchParameter/filter", "type": "special"}
+_LIST = {"name": "_list", "type": "string", "documentation": "The id of a List: its entries are meant."}
+"""R4 describes it and has no SearchParameter for it. https://hl7.org/fhir/R4/search.html#list"""
 _STARTED = datetime.now(UTC)
 
 
@@ -91,7 +93,7 @@ def _rest(interactions: tuple[Interaction, ...], versioning: str, conditional_de
             "security": _SECURITY,
             "resource": resources,
             "interaction": [{"code": code} for code in _codes(row for row in interactions if row.on_system)],
-            "searchParam": [*(each for each in _parameters("Basic") if each["name"].startswith("_")), _FILTER],
+            "searchParam": [*(each for each in _parameters("Basic") if each["name"].startswith("_")), _FILTER, _LIST],
             "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{each.lower()}" for each in compartment.NAMES],
             "operation": [_operation(each) for each in OPERATIONS if LEVELS[0] in each.levels],
         }

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from fhir_server.fhir import definitions
 from fhir_server.fhir.outcome import FhirError, bad_value, error, not_supported
 from fhir_server.search import registry
+from fhir_server.search.index import LISTED
 from fhir_server.search.parameter import Parameter
 from fhir_server.search.query import Criterion, Join, Query
 from fhir_server.search.term import NOTHING, Asked, Filter, Term, any_of, none_of, present, present_row
@@ -19,6 +20,7 @@ from fhir_server.search.types import position, reference
 from fhir_server.search.values import alternatives
 
 HAS = "_has:"
+LIST = "_list"
 MAX_ALTERNATIVES = 1000
 MAX_DEPTH = 5
 """References that one parameter may follow."""
@@ -30,6 +32,8 @@ def criterion(types: tuple[str, ...], name: str, value: str, asked: Asked, depth
         raise too_costly(f"A search parameter follows more than {MAX_DEPTH} references; '{name}' is still to come.")
     if name.startswith(HAS):
         return _referred_to(types, name, value, asked, depth)
+    if name.partition(":")[0] == LIST:
+        return _listed(types, name, value, asked)
     head, dot, rest = name.partition(".")
     return _chained(types, head, rest, value, asked, depth) if dot else _own(types, name, value, asked)
 
@@ -121,6 +125,18 @@ def referred_from(
     return Criterion(parameter("_id", own[0]), "", Term(NOTHING), join)
 
 
+def _listed(types: tuple[str, ...], name: str, value: str, asked: Asked) -> Criterion:
+    """`_list=42`: of what a List names. https://hl7.org/fhir/R4/search.html#list"""
+    if name != LIST:
+        raise not_supported(f"'{LIST}' has no modifiers; '{name}' has one.")
+    if value.startswith("$"):
+        raise not_supported(f"There are no functional lists such as '{value}'; '{LIST}' takes the id of a List.")
+    wanted = _own(("List",), "_id", value, asked)
+    own = types or tuple(sorted(definitions.resource_types()))
+    join = Join(LISTED, Query.of(("List",), wanted), reverse=True, own=own)
+    return Criterion(parameter("_id", own[0]), "", Term(NOTHING), join)
+
+
 def _parts(name: str) -> tuple[str, str, str]:
     """Type, reference and the rest of a `_has`."""
     source, code, rest = [*name.removeprefix(HAS).split(":", 2), "", ""][:3]
@@ -136,6 +152,8 @@ def _begins(resource_type: str, rest: str) -> bool:
     if rest.startswith(HAS):
         source, code, _ = _parts(rest)
         return resource_type in referring(code, source).targets
+    if rest == LIST:
+        return True
     head, dot, _ = rest.partition(".")
     found = _known(resource_type).get(head.partition(":")[0])
     return found is not None and (not dot or bool(found.definitions) or "Reference" in found.types)

@@ -80,6 +80,10 @@ async def _place_locations(database: Database) -> None:
     await reindex(database, {"rt": "Location"})
 
 
+async def _note_listed(database: Database) -> None:
+    await reindex(database, {"rt": "List"})
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
@@ -88,6 +92,7 @@ MIGRATIONS = (
     Migration(5, "indexes of the definitions of packages", _index_definitions),
     Migration(6, "quantities with units of UCUM are found in base units", _convert_units),
     Migration(7, "locations are found by their position", _place_locations),
+    Migration(8, "resources are found by the lists they are on", _note_listed),
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from fhir_server.fhir import definitions
 from fhir_server.search.clinical_dates import CLINICAL_DATES
-from fhir_server.search.index import index
+from fhir_server.search.index import LISTED, index
 from fhir_server.search.registry import modifiers, parameters, supported
 
 OBSERVATION: dict[str, Any] = {
@@ -149,3 +149,9 @@ def test_what_is_supported_is_what_is_defined_and_works() -> None:
     assert supported("Observation")["code"].url == "http://hl7.org/fhir/SearchParameter/clinical-code"
     assert modifiers(parameters("Observation")["code"]) == ("missing", "not", "text", "of-type")
     assert modifiers(parameters("Observation")["code-value-quantity"]) == ()
+
+
+def test_entries_that_are_in_force_are_those_of_a_list() -> None:
+    entry = [{"item": {"reference": "Patient/p1"}}, {"deleted": True, "item": {"reference": "Patient/p2"}}, {}]
+    listed = [each for each in index({"resourceType": "List", "entry": entry}).tokens if each.startswith(LISTED)]
+    assert listed == ["item:listed=Patient/p1"]
