@@ -78,11 +78,8 @@ FIELDS: dict[str, str] = {
 NOT_SUPPORTED: dict[str, str] = {
     "_contained": "Contained resources are not searched",
     "_containedType": "Contained resources are not searched",
-    "_content": "Search in the whole content is not supported",
-    "_list": "Search within a List is not supported",
     "_query": "There are no named queries",
     "_score": "Results have no score",
-    "_text": "Search in the narrative is not supported",
 }
 """Parameters of the specification that this server refuses, and why."""
 

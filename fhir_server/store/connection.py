@@ -26,6 +26,7 @@ from fhir_server.store.layout import KEYS, TENANTS, key_range
 from fhir_server.store.migrations import migrate
 from fhir_server.store.packages import Packages
 from fhir_server.store.posted import Posted
+from fhir_server.store.reindexing import index_words
 from fhir_server.store.repository import Clock, Repository, now
 from fhir_server.store.shelf import Shelf
 from fhir_server.store.tenants import Tenant, Tenants
@@ -46,7 +47,7 @@ class Store:
         self.packages = Packages(self.of, lambda: self.common)
         posted = Posted(self.repository)
         self._shelf = Shelf(self.packages, posted.find, posted.state)
-        self.tenants = Tenants(shared[TENANTS], name, self._prepared, self._erased)
+        self.tenants = Tenants(shared[TENANTS], name, self._prepared, self._erased, self._worded)
 
     def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:
         place = self.of(tenant)
@@ -76,6 +77,9 @@ class Store:
     async def _prepared(self, tenant: Tenant) -> None:
         if tenant.database is not None:
             await _made_ready(self.of(tenant))
+
+    async def _worded(self, tenant: Tenant) -> None:
+        await index_words(self.of(tenant), tenant.name)
 
     async def _erased(self, tenant: Tenant) -> None:
         """The common database keeps the others' data; one of the tenant's own is dropped."""

@@ -30,8 +30,8 @@ BODIES = "bodies"
 SHOWN = {"_id": 0, "body": 1, "file": 1, "rt": 1, "id": 1, "v": 1, "lu": 1, "m": 1}
 """What a `Version` is made of."""
 
-SUPERSEDED = {"res": 0}
-"""What a version keeps when it moves to the history: everything but the native form, which can be made again."""
+SUPERSEDED = {"res": 0, "txt": 0}
+"""What a version keeps when it moves to the history: everything but the native form and the words, found no more."""
 
 _TYPE = [("t", 1), ("rt", 1)]
 
@@ -47,11 +47,15 @@ RESOURCE_INDEXES: Indexes = {
     "order": [*_TYPE, ("d", -1), ("id", 1)],
     "lu": [*_TYPE, ("lu", 1), ("id", 1)],
     "geo": [*_TYPE, ("geo", "2dsphere")],
+    "txt": [*_TYPE, ("txt", 1), ("d", -1), ("id", 1)],
 }
 """Few generic multikey indexes instead of one per search parameter; a compound index may hold one array.
 
 Only what has a point is in `geo`: https://www.mongodb.com/docs/manual/core/indexes/index-types/geospatial/2dsphere/
 """
+
+PARTIAL: Mapping[str, Document] = {"txt": {"txt": {"$exists": True}}}
+"""What an index is limited to: only where words are kept are they indexed."""
 
 HISTORY_INDEXES: Indexes = {
     "instance": [*_TYPE, ("id", 1), ("v", -1)],

@@ -23,6 +23,7 @@ from fhir_server.store.layout import (
     FEATURE_INDEXES,
     HISTORY_INDEXES,
     MAPPING_INDEXES,
+    PARTIAL,
     RESOURCE_INDEXES,
     Indexes,
 )
@@ -49,7 +50,10 @@ async def _create_indexes(database: Database) -> None:
 
 
 async def _indexed(collection: Collection, indexes: Indexes) -> None:
-    await collection.create_indexes([IndexModel(list(keys), name=name) for name, keys in indexes.items()])
+    limits = {name: {"partialFilterExpression": PARTIAL[name]} if name in PARTIAL else {} for name in indexes}
+    await collection.create_indexes(
+        [IndexModel(list(keys), name=name, **limits[name]) for name, keys in indexes.items()]
+    )
 
 
 async def _forget_answers(database: Database) -> None:
@@ -84,6 +88,10 @@ async def _note_listed(database: Database) -> None:
     await reindex(database, {"rt": "List"})
 
 
+async def _index_words(database: Database) -> None:
+    await _indexed(database.resources, {"txt": RESOURCE_INDEXES["txt"]})
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
@@ -93,6 +101,7 @@ MIGRATIONS = (
     Migration(6, "quantities with units of UCUM are found in base units", _convert_units),
     Migration(7, "locations are found by their position", _place_locations),
     Migration(8, "resources are found by the lists they are on", _note_listed),
+    Migration(9, "an index of words, for tenants that want it", _index_words),
 )
 
 

@@ -15,9 +15,10 @@ from fhir_server.fhir import json
 from fhir_server.fhir.resource import Resource, identified
 from fhir_server.fhir.version import Version
 from fhir_server.search.index import Index, index
+from fhir_server.search.types import words
 from fhir_server.store.bodies import THRESHOLD
 from fhir_server.store.codec import native
-from fhir_server.store.layout import Document, key, version_key
+from fhir_server.store.layout import SUPERSEDED, Document, key, version_key
 from fhir_server.store.tenants import Tenant
 
 UNINDEXED: Document = {"tok": [], "str": [], "dat": [], "num": []}
@@ -47,6 +48,8 @@ def stored(
     entries = index(complete)
     version = Version(tenant.name, resource_type, resource_id, version_id, last_updated, method, body)
     document = {**_envelope(version), "body": body, **entries.as_document()}
+    if tenant.indexes_words:
+        document[words.FIELD] = words.entries(complete)
     if tenant.native == "full":
         document["res"] = native(complete, body) if len(body) <= THRESHOLD else None
     return Write(version, document, entries, previous)
@@ -93,7 +96,7 @@ def updated(document: Mapping[str, Any]) -> datetime:
 
 def superseded(document: Document) -> Document:
     """The document of a version in the history."""
-    kept = {name: value for name, value in document.items() if name != "res"}
+    kept = {name: value for name, value in document.items() if name not in SUPERSEDED}
     return {**kept, "_id": version_key(document["_id"], document["v"])}
 
 

@@ -7,6 +7,7 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 import calendar
+import json
 import math
 import re
 import unicodedata
@@ -16,6 +17,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from typing import Any
+from xml.etree import ElementTree
 
 import fhirpathpy
 from fhirpathpy.models import models
@@ -41,6 +43,8 @@ def finds(resource: dict[str, Any], query: list[tuple[str, str]], base: str, now
 
 def _matches(resource: dict[str, Any], name: str, text: str, base: str, now: datetime) -> bool:
     code, _, modifier = name.partition(":")
+    if code in ("_text", "_content"):
+        return _worded(resource, code, text)
     definition = definitions.search_parameters(resource["resourceType"])[code]
     if definition.type == "composite":
         return any(_together(each, one, base, now) for each in composed(resource, code) for one in alternatives(text))
@@ -406,6 +410,29 @@ def _special(value: Any, modifier: str, text: str, *_: Any) -> bool:
     )
     cosine = math.sin(one) * math.sin(other) + math.cos(one) * math.cos(other) * math.cos(between)
     return math.acos(max(-1.0, min(1.0, cosine))) * 6_371_008.8 <= metres
+
+
+def _worded(resource: dict[str, Any], code: str, text: str) -> bool:
+    """Python decides, once every word has become True or False."""
+    written = " ".join(ElementTree.fromstring(resource.get("text", {}).get("div", "<div/>")).itertext())
+    if code == "_content":
+        written += " " + json.dumps(
+            [v for k, v in resource.items() if k not in ("text", "id", "meta", "resourceType", "subject")],
+            ensure_ascii=False,
+        )
+    has = set(re.split(r"[^a-z0-9]+", _accentless(written)))
+
+    def truth(match: re.Match[str]) -> str:
+        word = _accentless(match.group())
+        return word if word in ("and", "or", "not") else str(all(each in has for each in word.split("-")))
+
+    asked = re.sub(r"[^\s()]+", truth, text)
+    spaced = re.sub(r"(?<=True|alse)\s+(?=True|False|not|\()|(?<=\))\s+(?=True|False|not|\()", " and ", asked)
+    return bool(eval(spaced.strip()))
+
+
+def _accentless(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
 
 
 KINDS: dict[str, Callable[..., bool]] = {
