@@ -40,6 +40,14 @@ _SECURITY = {
     "description": "Every request but this one needs an access token of this tenant, with a scope for what it does.",
 }
 _FILTER = {"name": FILTER, "definition": "http://hl7.org/fhir/SearchParameter/filter", "type": "special"}
+_LIST = {"name": "_list", "type": "string", "documentation": "The id of a List: its entries are meant."}
+"""R4 describes it and has no SearchParameter for it. https://hl7.org/fhir/R4/search.html#list"""
+_WORDS = [
+    {"name": "_text", "definition": "http://hl7.org/fhir/SearchParameter/DomainResource-text", "type": "string"},
+    {"name": "_content", "definition": "http://hl7.org/fhir/SearchParameter/Resource-content", "type": "string"},
+]
+"""Where the tenant has words indexed."""
+
 _STARTED = datetime.now(UTC)
 
 
@@ -54,7 +62,7 @@ async def run(ctx: Context, entry: EntryRequest) -> EntryResponse:
     return EntryResponse(
         200,
         b'%s,"rest":[%s]}'
-        % (head[:-1], _rest(ctx.interactions, ctx.setting("versioning"), ctx.setting("conditional_delete"), ready)),
+        % (head[:-1], _rest(ctx.interactions, *map(ctx.setting, ("versioning", "conditional_delete", "words")), ready)),
         resource_type="CapabilityStatement",
     )
 
@@ -81,7 +89,7 @@ def _release() -> str:
 
 @lru_cache(maxsize=16)
 def _rest(
-    interactions: tuple[Interaction, ...], versioning: str, conditional_delete: str, ready: ParameterSet
+    interactions: tuple[Interaction, ...], versioning: str, conditional_delete: str, words: str, ready: ParameterSet
 ) -> bytes:
     """The same for every tenant of the same settings and search parameters, and long: built once."""
     with registry.using(Own(added=ready)):
@@ -96,7 +104,12 @@ def _rest(
             "security": _SECURITY,
             "resource": resources,
             "interaction": [{"code": code} for code in _codes(row for row in interactions if row.on_system)],
-            "searchParam": [*(each for each in _parameters("Basic") if each["name"].startswith("_")), _FILTER],
+            "searchParam": [
+                *(each for each in _parameters("Basic") if each["name"].startswith("_")),
+                _FILTER,
+                _LIST,
+                *(_WORDS if words == "on" else []),
+            ],
             "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{each.lower()}" for each in compartment.NAMES],
             "operation": [_operation(each) for each in OPERATIONS if LEVELS[0] in each.levels],
         }

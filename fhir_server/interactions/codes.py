@@ -38,6 +38,7 @@ async def parsed(
                 max_count=ctx.limits.max_count,
                 default_count=ctx.limits.default_count,
                 known=known,
+                words=ctx.words,
             )
         except Unresolved as missing:
             if len(known) == MOST:

@@ -47,7 +47,7 @@ async def matches(ctx: Context, resource_type: str, criteria: Criteria) -> Seque
 
 
 async def _found(ctx: Context, resource_type: str, criteria: Criteria, count: int) -> Page:
-    query = parse((resource_type,), [*criteria, ("_count", str(count))], lenient=False, base=ctx.base)
+    query = parse((resource_type,), [*criteria, ("_count", str(count))], lenient=False, base=ctx.base, words=ctx.words)
     if not query.criteria:
         raise error("processing", _NO_CRITERIA, status=412)
     return await ctx.repo.search(plan(await ctx.repo.resolved(query)))

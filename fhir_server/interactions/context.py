@@ -67,6 +67,11 @@ class Context:
         """How the tenant wants it."""
         return self.repo.tenant.setting(name)
 
+    @property
+    def words(self) -> bool:
+        """Whether the words of resources can be searched for."""
+        return self.setting("words") == "on"
+
     def inside(self, transaction: Repository) -> Context:
         """The same request, its reads and writes in a transaction."""
         return replace(self, repo=transaction)

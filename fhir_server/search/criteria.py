@@ -12,13 +12,15 @@ from difflib import get_close_matches
 from fhir_server.fhir import definitions
 from fhir_server.fhir.outcome import FhirError, bad_value, error, not_supported
 from fhir_server.search import registry
+from fhir_server.search.index import LISTED
 from fhir_server.search.parameter import Parameter
 from fhir_server.search.query import Criterion, Join, Query
 from fhir_server.search.term import NOTHING, Asked, Filter, Term, any_of, none_of, present, present_row
-from fhir_server.search.types import reference
+from fhir_server.search.types import position, reference, words
 from fhir_server.search.values import alternatives
 
 HAS = "_has:"
+LIST = "_list"
 MAX_ALTERNATIVES = 1000
 MAX_DEPTH = 5
 """References that one parameter may follow."""
@@ -30,6 +32,9 @@ def criterion(types: tuple[str, ...], name: str, value: str, asked: Asked, depth
         raise too_costly(f"A search parameter follows more than {MAX_DEPTH} references; '{name}' is still to come.")
     if name.startswith(HAS):
         return _referred_to(types, name, value, asked, depth)
+    own = _BEYOND.get(name.partition(":")[0])
+    if own:
+        return own(types, name, value, asked)
     head, dot, rest = name.partition(".")
     return _chained(types, head, rest, value, asked, depth) if dot else _own(types, name, value, asked)
 
@@ -122,6 +127,42 @@ def referred_from(
     return Criterion(parameter("_id", own[0]), "", Term(NOTHING), join)
 
 
+def _listed(types: tuple[str, ...], name: str, value: str, asked: Asked) -> Criterion:
+    """`_list=42`: of what a List names. https://hl7.org/fhir/R4/search.html#list"""
+    _unmodified(name)
+    if value.startswith("$"):
+        raise not_supported(f"There are no functional lists such as '{value}'; '{LIST}' takes the id of a List.")
+    wanted = _own(("List",), "_id", value, asked)
+    own = types or tuple(sorted(definitions.resource_types()))
+    join = Join(LISTED, Query.of(("List",), wanted), reverse=True, own=own)
+    return Criterion(parameter("_id", own[0]), "", Term(NOTHING), join)
+
+
+def _worded(types: tuple[str, ...], name: str, value: str, asked: Asked) -> Criterion:
+    """`_text=fever`, `_content=fever`: of what has the words. https://hl7.org/fhir/R4/search.html#content"""
+    _unmodified(name)
+    if not asked.words:
+        raise not_supported(f"'{name}' is not supported here: this tenant does not have words indexed.")
+    for each in types:
+        if name == words.TEXT and not any(one.name == "text" for one in definitions.structure(each).elements[each]):
+            raise not_supported(f"'{name}' is not a search parameter of {each}, which has no narrative.")
+    return Criterion(parameter("_id", types[0] if types else ""), "", Term(words.wanted(name, alternatives(value))))
+
+
+def _unmodified(name: str) -> None:
+    code, colon, _ = name.partition(":")
+    if colon:
+        raise not_supported(f"'{code}' has no modifiers; '{name}' has one.")
+
+
+_BEYOND: Mapping[str, Callable[[tuple[str, ...], str, str, Asked], Criterion]] = {
+    LIST: _listed,
+    words.TEXT: _worded,
+    words.CONTENT: _worded,
+}
+"""Parameters of every type that are not read from an element. https://hl7.org/fhir/R4/search.html#all"""
+
+
 def _parts(name: str) -> tuple[str, str, str]:
     """Type, reference and the rest of a `_has`."""
     source, code, rest = [*name.removeprefix(HAS).split(":", 2), "", ""][:3]
@@ -137,6 +178,8 @@ def _begins(resource_type: str, rest: str) -> bool:
     if rest.startswith(HAS):
         source, code, _ = _parts(rest)
         return resource_type in referring(code, source).targets
+    if rest in _BEYOND:
+        return True
     head, dot, _ = rest.partition(".")
     found = _known(resource_type).get(head.partition(":")[0])
     return found is not None and (not dot or bool(found.definitions) or "Reference" in found.types)
@@ -197,6 +240,8 @@ def _presence(parameter: Parameter) -> Filter:
     if parameter.kind not in registry.FIELDS:
         return none_of(NOTHING)
     field = registry.FIELDS[parameter.kind]
+    if field == position.FIELD:
+        return {field: {"$ne": None}}
     if field in ("tok", "str"):
         return present(field, parameter.code)
     return present_row(field, parameter.code)

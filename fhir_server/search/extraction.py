@@ -17,7 +17,7 @@ from fhir_server.search.own import ParameterSet
 from fhir_server.search.parameter import Context
 from fhir_server.search.registry import INDEX, parameters
 from fhir_server.search.routes import Step, Test
-from fhir_server.search.types import composite, date, number, quantity, reference, token
+from fhir_server.search.types import composite, date, number, position, quantity, reference, token
 
 Codes = tuple[str, ...]
 
@@ -25,7 +25,7 @@ Codes = tuple[str, ...]
 class Rows:
     """What one walk collects."""
 
-    __slots__ = ("base", "dates", "numbers", "resource", "strings", "tokens")
+    __slots__ = ("base", "dates", "numbers", "point", "resource", "strings", "tokens")
 
     def __init__(self, base: str, resource: Mapping[str, Any]) -> None:
         self.base = base
@@ -34,6 +34,7 @@ class Rows:
         self.strings: list[str] = []
         self.dates: list[dict[str, Any]] = []
         self.numbers: list[dict[str, Any]] = []
+        self.point: position.Point | None = None
 
 
 Visit = Callable[[Any, Rows], None]
@@ -112,6 +113,16 @@ def _quantities(type_name: str, _: str, codes: Codes) -> Visit:
     return visit
 
 
+def _positions(type_name: str, *_: Any) -> Visit:
+    points = position.INDEX[type_name]
+
+    def visit(value: Any, rows: Rows) -> None:
+        for each in points(value):
+            rows.point = each
+
+    return visit
+
+
 READERS: dict[str, Callable[[str, str, Codes], Visit]] = {
     "string": _strings,
     "phonetic": _strings,
@@ -121,6 +132,7 @@ READERS: dict[str, Callable[[str, str, Codes], Visit]] = {
     "date": _dates,
     "number": _numbers,
     "quantity": _quantities,
+    "near": _positions,
 }
 """By kind of parameter: reads one value for all parameters that end at it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -14,10 +15,13 @@ from fhir_server.search.extraction import extractor
 from fhir_server.search.own import ParameterSet
 from fhir_server.search.registry import in_force
 from fhir_server.search.term import wide
-from fhir_server.search.types import date
+from fhir_server.search.types import date, position, reference
 
 COMPARTMENTS = ("Patient",)
 """The compartments that documents are marked with; others can be answered from their reference parameters."""
+
+LISTED = "item:listed"
+"""The entries of a List that are in force, by which `_list` finds. https://hl7.org/fhir/R4/search.html#list"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +34,12 @@ class Index:
     numbers: list[dict[str, Any]]
     compartments: list[str]
     date: datetime | None
+    point: position.Point | None = None
 
     def as_document(self) -> dict[str, Any]:
-        return {
+        """A place has a point besides; where there is none the index of points has no entry."""
+        placed = {} if self.point is None else {position.FIELD: self.point}
+        return placed | {
             "tok": self.tokens,
             "str": self.strings,
             "dat": self.dates,
@@ -52,7 +59,8 @@ def index(resource: Resource, base: str = "", added: ParameterSet | None = None)
     code = CLINICAL_DATES.get(resource_type, "")
     main = [row for row in rows.dates if row["p"] in (code, wide(code))]
     marks = [date.long_mark(code)] if any(row["p"] == wide(code) for row in main) else []
-    tokens = list(dict.fromkeys([*rows.tokens, *marks]))
+    listed = _listed(resource) if resource_type == "List" else ()
+    tokens = list(dict.fromkeys([*rows.tokens, *marks, *listed]))
     return Index(
         tokens=tokens,
         strings=list(dict.fromkeys(rows.strings)),
@@ -60,7 +68,15 @@ def index(resource: Resource, base: str = "", added: ParameterSet | None = None)
         numbers=rows.numbers,
         compartments=_compartments(resource_type, resource.get("id"), tokens),
         date=min((row["s"] for row in main), default=None),
+        point=rows.point,
     )
+
+
+def _listed(resource: Resource) -> Iterator[str]:
+    """An entry that is marked as deleted was taken off the list. https://hl7.org/fhir/R4/list.html#deleted"""
+    for each in resource.get("entry", ()):
+        if "item" in each and not each.get("deleted"):
+            yield from (f"{LISTED}{entry}" for entry in reference.INDEX["Reference"](each["item"]))
 
 
 def _compartments(resource_type: str, resource_id: str | None, tokens: list[str]) -> list[str]:

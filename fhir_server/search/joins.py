@@ -82,7 +82,7 @@ def named(query: Query, canonicals: Iterable[str]) -> Query:
 
 def referring_to(query: Query, code: str, keys: Keys) -> Query:
     """Of what a query finds, what refers to one of these resources."""
-    found = parameter(code, query.resource_types[0])
+    found = parameter(code.partition(":")[0], query.resource_types[0])
     return narrowed(query, Criterion(found, "", _referring(code, keys)))
 
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fhir_server.search.types import position
+
 Filter = Mapping[str, Any]
 
 
@@ -57,6 +59,7 @@ _OPERATORS: dict[str, Callable[[list[Any], Any], bool]] = {
     "$all": lambda values, operand: all(_satisfies(values, each) for each in operand),
     "$not": lambda values, operand: not _satisfies(values, operand),
     "$elemMatch": lambda values, operand: any(value is not None and _item(value, operand) for value in values),
+    "$geoWithin": lambda values, operand: any(position.within(value, operand) for value in values),
     "$regex": _compared(lambda value, pattern: re.search(pattern, value) is not None),
     "$gt": _compared(lambda value, operand: bool(value > operand)),
     "$gte": _compared(lambda value, operand: bool(value >= operand)),

@@ -43,6 +43,7 @@ def parse(
     default_count: int = 50,
     now: datetime | None = None,
     known: Known | None = None,
+    words: bool = False,
 ) -> Query:
     """A search of one type, of several or, with none, of all; `base` is the server's own URL for this tenant.
 
@@ -52,7 +53,7 @@ def parse(
     if len(query) > MAX_PARAMETERS:
         raise too_costly(f"The search has {len(query)} parameters; {MAX_PARAMETERS} are the most.")
     types = resource_types if len(resource_types) == 1 else _types(resource_types, query)
-    reading = _Reading(types, Asked(base, now or datetime.now(UTC), known), lenient, max_count, default_count)
+    reading = _Reading(types, Asked(base, now or datetime.now(UTC), known, words), lenient, max_count, default_count)
     for name, value in query:
         if name not in PASSED and not (name == "_type" and len(resource_types) != 1):
             reading.read(name, value)
@@ -229,6 +230,8 @@ def _sortable(code: str, resource_type: str) -> Parameter:
     found = parameter(code, resource_type)
     if found.kind == "composite":
         raise not_supported(f"'{code}' is a composite parameter, whose values have no order.")
+    if found.kind == "near":
+        raise not_supported("Results are not sorted by distance.")
     return found
 
 

@@ -28,6 +28,7 @@ from fhir_server.search.types import (
     identity,
     number,
     phonetic,
+    position,
     quantity,
     reference,
     string,
@@ -46,6 +47,7 @@ INDEX: dict[str, Mapping[str, Callable[[Any], list[Any]]]] = {
     "number": number.INDEX,
     "quantity": quantity.INDEX,
     "uri": uri.INDEX,
+    "near": position.INDEX,
 }
 """By kind of parameter and FHIR type: the entries of a value."""
 
@@ -61,6 +63,7 @@ MODIFIERS: dict[str, Mapping[str, Condition]] = {
     "composite": composite.MODIFIERS,
     "_id": identity.MODIFIERS,
     "_lastUpdated": {"": date.stamped},
+    "near": position.MODIFIERS,
 }
 """By kind of parameter and modifier: the condition that values make."""
 
@@ -73,17 +76,15 @@ FIELDS: dict[str, str] = {
     "date": "dat",
     "number": "num",
     "quantity": "num",
+    "near": "geo",
 }
-"""By kind of parameter: the index array that holds its entries."""
+"""By kind of parameter: the index array, or the field, that holds its entries."""
 
 NOT_SUPPORTED: dict[str, str] = {
     "_contained": "Contained resources are not searched",
     "_containedType": "Contained resources are not searched",
-    "_content": "Search in the whole content is not supported",
-    "_list": "Search within a List is not supported",
     "_query": "There are no named queries",
     "_score": "Results have no score",
-    "_text": "Search in the narrative is not supported",
 }
 """Parameters of the specification that this server refuses, and why."""
 

@@ -43,12 +43,16 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the values of a parameter are read against: the server's own base URL and the moment of the request."""
+    """What the values of a parameter are read against: the server's own base URL and the moment of the request.
+
+    `words` says whether the words of the resources are indexed.
+    """
 
     base: str
     now: datetime
     known: Known | None = None
     """Codes that were looked up; none where nothing can be."""
+    words: bool = False
 
     def codings(self, lookup: Lookup) -> Codings:
         if self.known is None:

@@ -33,6 +33,7 @@ from fhir_server.store.reindex import Reindexing
 from fhir_server.store.repository import Clock, Repository, now
 from fhir_server.store.shelf import Shelf
 from fhir_server.store.tenants import Tenant, Tenants
+from fhir_server.store.words import index_words
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Store:
         self.packages = Packages(self.of, lambda: self.common)
         posted = Posted(self.repository)
         self._shelf = Shelf(self.packages, posted.find, posted.state)
-        self.tenants = Tenants(shared[TENANTS], name, self._prepared, self._erased)
+        self.tenants = Tenants(shared[TENANTS], name, self._prepared, self._erased, self._worded)
         self.jobs = Jobs(self.common.jobs)
         self.parameters = OwnParameters(shared[TENANTS], self.jobs)
 
@@ -109,6 +110,9 @@ class Store:
     async def _prepared(self, tenant: Tenant) -> None:
         if tenant.database is not None:
             await _made_ready(self.of(tenant))
+
+    async def _worded(self, tenant: Tenant) -> None:
+        await index_words(self.of(tenant), tenant.name)
 
     async def _erased(self, tenant: Tenant) -> None:
         """The common database keeps the others' data; one of the tenant's own is dropped."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Document = dict[str, Any]
@@ -32,14 +32,15 @@ BODIES = "bodies"
 SHOWN = {"_id": 0, "body": 1, "file": 1, "rt": 1, "id": 1, "v": 1, "lu": 1, "m": 1}
 """What a `Version` is made of."""
 
-SUPERSEDED = {"res": 0}
-"""What a version keeps when it moves to the history: everything but the native form, which can be made again."""
+SUPERSEDED = {"res": 0, "txt": 0}
+"""What a version keeps when it moves to the history: everything but the native form and the words, found no more."""
 
 _TYPE = [("t", 1), ("rt", 1)]
 
 Keys = list[tuple[str, int]]
+Indexes = Mapping[str, Sequence[tuple[str, int | str]]]
 
-RESOURCE_INDEXES: dict[str, Keys] = {
+RESOURCE_INDEXES: Indexes = {
     "tok": [*_TYPE, ("tok", 1), ("d", -1), ("id", 1)],
     "cmp": [*_TYPE, ("cmp", 1), ("d", -1), ("id", 1)],
     "str": [*_TYPE, ("str", 1), ("id", 1)],
@@ -47,10 +48,18 @@ RESOURCE_INDEXES: dict[str, Keys] = {
     "num": [*_TYPE, ("num.p", 1), ("num.v", 1)],
     "order": [*_TYPE, ("d", -1), ("id", 1)],
     "lu": [*_TYPE, ("lu", 1), ("id", 1)],
+    "geo": [*_TYPE, ("geo", "2dsphere")],
+    "txt": [*_TYPE, ("txt", 1), ("d", -1), ("id", 1)],
 }
-"""Few generic multikey indexes instead of one per search parameter; a compound index may hold one array."""
+"""Few generic multikey indexes instead of one per search parameter; a compound index may hold one array.
 
-HISTORY_INDEXES: dict[str, Keys] = {
+Only what has a point is in `geo`: https://www.mongodb.com/docs/manual/core/indexes/index-types/geospatial/2dsphere/
+"""
+
+PARTIAL: Mapping[str, Document] = {"txt": {"txt": {"$exists": True}}}
+"""What an index is limited to: only where words are kept are they indexed."""
+
+HISTORY_INDEXES: Indexes = {
     "instance": [*_TYPE, ("id", 1), ("v", -1)],
     "lu": [*_TYPE, ("lu", 1), ("id", 1)],
 }
@@ -61,7 +70,7 @@ JOB_INDEXES: dict[str, Keys] = {
 
 _TABLE = [("tenant_id", 1), ("source_system", 1), ("source_table", 1)]
 
-MAPPING_INDEXES: dict[str, Keys] = {
+MAPPING_INDEXES: Indexes = {
     "row": [*_TABLE, ("source_pk", 1), ("output", 1)],
     "status": [*_TABLE, ("status", 1)],
 }

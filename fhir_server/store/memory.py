@@ -12,15 +12,21 @@ from types import TracebackType
 from typing import Any, cast
 
 import mongomock
+import mongomock.filtering
 from pymongo import IndexModel, ReplaceOne, UpdateOne
 from pymongo.results import BulkWriteResult
 
+from fhir_server.search.types import position
 from fhir_server.store.bodies import InDocument
 from fhir_server.store.database import Client, Database, collections
 from fhir_server.store.layout import Document
 
 FASTER = ("hint", "maxTimeMS", "max_time_ms", "batch_size")
 """Options that make a query faster or safer on a real database and mean nothing here."""
+
+
+mongomock.filtering._filterer_inst._operator_map["$geoWithin"] = position.within
+"""The one operator of ours that mongomock does not have."""
 
 
 class MemorySession:

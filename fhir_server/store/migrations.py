@@ -24,8 +24,9 @@ from fhir_server.store.layout import (
     HISTORY_INDEXES,
     JOB_INDEXES,
     MAPPING_INDEXES,
+    PARTIAL,
     RESOURCE_INDEXES,
-    Keys,
+    Indexes,
 )
 
 LEASES = {"lock": timedelta(minutes=10), "guard": timedelta(seconds=30)}
@@ -48,8 +49,11 @@ async def _create_indexes(database: Database) -> None:
     await _indexed(database.mappings, MAPPING_INDEXES)
 
 
-async def _indexed(collection: Collection, indexes: dict[str, Keys]) -> None:
-    await collection.create_indexes([IndexModel(keys, name=name) for name, keys in indexes.items()])
+async def _indexed(collection: Collection, indexes: Indexes) -> None:
+    limits = {name: {"partialFilterExpression": PARTIAL[name]} if name in PARTIAL else {} for name in indexes}
+    await collection.create_indexes(
+        [IndexModel(list(keys), name=name, **limits[name]) for name, keys in indexes.items()]
+    )
 
 
 async def _forget_answers(database: Database) -> None:
@@ -78,6 +82,14 @@ async def _find_jobs(database: Database) -> None:
         await collection.create_indexes([IndexModel([("expires", 1)], name="expires", expireAfterSeconds=0)])
 
 
+async def _index_places(database: Database) -> None:
+    await _indexed(database.resources, {"geo": RESOURCE_INDEXES["geo"]})
+
+
+async def _index_words(database: Database) -> None:
+    await _indexed(database.resources, {"txt": RESOURCE_INDEXES["txt"]})
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
@@ -85,6 +97,8 @@ MIGRATIONS = (
     Migration(4, "indexes of the concepts of loaded code systems", _index_concepts),
     Migration(5, "indexes of the definitions of packages", _index_definitions),
     Migration(6, "jobs are found by their state, and expire with what was asked", _find_jobs),
+    Migration(7, "locations are found by their position", _index_places),
+    Migration(8, "an index of words, for tenants that want it", _index_words),
 )
 
 

@@ -50,7 +50,8 @@ class Reindexing:
     async def _index(self, document: Document) -> Document:
         with mongo_errors:
             body = await self.database.bodies.body(document)
-        return indexed(index(json.trusted(body), added=self.tenant.own.added), self.tenant)
+        resource = json.trusted(body)
+        return indexed(resource, index(resource, added=self.tenant.own.added), self.tenant)
 
     def _where(self) -> Where:
         return Where(self.tenant.name, Caller.system(self.tenant.name, "reindex"))

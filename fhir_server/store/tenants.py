@@ -36,8 +36,12 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "versioning": ("versioned", "versioned-update"),
     "conditional_delete": ("single", "multiple"),
     "validate_profiles": ("off", "claimed"),
+    "words": ("off", "on"),
 }
 """What can be set for a tenant; the first of the values holds where nothing is set."""
+
+INDEXING = "indexing"
+"""The setting `words` while those of the resources that are there already are indexed: not yet `on`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,10 @@ class Tenant:
     def setting(self, name: str) -> str:
         return str(self.settings.get(name, SETTINGS[name][0]))
 
+    @property
+    def indexes_words(self) -> bool:
+        return self.setting("words") != SETTINGS["words"][0]
+
 
 Prepare = Callable[[Tenant], Awaitable[None]]
 """Makes the place of a new tenant, or removes what a tenant has."""
@@ -69,11 +77,14 @@ Prepare = Callable[[Tenant], Awaitable[None]]
 class Tenants:
     """The register; `get` is asked at every request and remembers for a second."""
 
-    def __init__(self, collection: Collection, common: str, prepare: Prepare, erase: Prepare) -> None:
+    def __init__(
+        self, collection: Collection, common: str, prepare: Prepare, erase: Prepare, index_words: Prepare
+    ) -> None:
         self._collection = collection
         self._common = common
         self._prepare = prepare
         self._erase = erase
+        self._index_words = index_words
         self._remembered: dict[str, tuple[float, Tenant]] = {}
 
     async def get(self, name: str) -> Tenant | None:
@@ -127,9 +138,19 @@ class Tenants:
         return await self._set(name, "active")
 
     async def configure(self, name: str, settings: Mapping[str, str]) -> Tenant:
-        """Sets some of `SETTINGS`; the others stay as they are."""
+        """Sets some of `SETTINGS`; the others stay as they are.
+
+        Words are searched once all are indexed: first those of what is written, as every process must have learned,
+        then those of what is there. What was interrupted is taken up again by setting it again.
+        """
         for setting, value in settings.items():
             _check_setting(setting, value)
+        current = await self.get(name)
+        if settings.get("words") == "on" and current and current.setting("words") != "on":
+            tenant = await self._change(name, {"settings.words": INDEXING})
+            await asyncio.sleep(REMEMBERED)
+            with mongo_writes:
+                await self._index_words(tenant)
         return await self._change(name, {f"settings.{setting}": value for setting, value in settings.items()})
 
     async def erase(self, name: str) -> None:

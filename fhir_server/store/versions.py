@@ -15,9 +15,10 @@ from fhir_server.fhir import json
 from fhir_server.fhir.resource import Resource, identified
 from fhir_server.fhir.version import Version
 from fhir_server.search.index import Index, index
+from fhir_server.search.types import words
 from fhir_server.store.bodies import THRESHOLD
 from fhir_server.store.codec import native
-from fhir_server.store.layout import Document, key, version_key
+from fhir_server.store.layout import SUPERSEDED, Document, key, version_key
 from fhir_server.store.tenants import Tenant
 
 UNINDEXED: Document = {"tok": [], "str": [], "dat": [], "num": []}
@@ -46,15 +47,17 @@ def stored(
     body = json.encode(complete)
     entries = index(complete, added=tenant.own.added)
     version = Version(tenant.name, resource_type, resource_id, version_id, last_updated, method, body)
-    document = {**_envelope(version), "body": body, **indexed(entries, tenant)}
+    document = {**_envelope(version), "body": body, **indexed(complete, entries, tenant)}
     if tenant.native == "full":
         document["res"] = native(complete, body) if len(body) <= THRESHOLD else None
     return Write(version, document, entries, previous)
 
 
-def indexed(entries: Index, tenant: Tenant) -> Document:
-    """The index, and for a tenant with parameters of its own the version of these that it was made under."""
+def indexed(resource: Resource, entries: Index, tenant: Tenant) -> Document:
+    """The index, the words where a tenant wants them, and the version of its own parameters that it was made under."""
     document = entries.as_document()
+    if tenant.indexes_words:
+        document[words.FIELD] = words.entries(resource)
     return {**document, "pv": tenant.own.version} if tenant.own.version else document
 
 
@@ -99,7 +102,7 @@ def updated(document: Mapping[str, Any]) -> datetime:
 
 def superseded(document: Document) -> Document:
     """The document of a version in the history."""
-    kept = {name: value for name, value in document.items() if name != "res"}
+    kept = {name: value for name, value in document.items() if name not in SUPERSEDED}
     return {**kept, "_id": version_key(document["_id"], document["v"])}
 
 

@@ -58,9 +58,16 @@ def test_how_a_tenant_works_can_be_set(command: Command, answer: Answer) -> None
         "versioning": "versioned-update",
         "conditional_delete": "single",
         "validate_profiles": "off",
+        "words": "off",
     }
     assert "conditional_delete=multiple" in command("tenant", "set", "strict", "conditional_delete=multiple").stdout
-    for wrong, reason in (("colour=red", "is no setting"), ("versioning=x", "it can be"), ("versioning", "it can be")):
+    assert answer("tenant", "set", "strict", "words=on")["settings"]["words"] == "on"
+    for wrong, reason in (
+        ("colour=red", "is no setting"),
+        ("versioning=x", "it can be"),
+        ("versioning", "it can be"),
+        ("words=indexing", "off or on"),
+    ):
         result = command("tenant", "set", "strict", wrong)
         assert result.exit_code == 1
         assert reason in " ".join(result.stderr.split())

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fhir_server.fhir import definitions, json, validate
+from fhir_server.fhir.outcome import FhirError
 from fhir_server.interactions.context import Context
 from fhir_server.interactions.table import INTERACTIONS
 from fhir_server.search import registry
@@ -65,6 +66,20 @@ async def test_what_a_tenant_has_set_is_said(tenant: Tenant) -> None:
         said.append((patient["versioning"], patient["conditionalDelete"]))
         assert record["conditionalDelete"] == "not-supported"
     assert said == [("versioned", "single"), ("versioned-update", "multiple"), ("versioned", "single")]
+
+
+async def test_words_are_said_to_be_searched_where_they_are(tenant: Tenant) -> None:
+    without, within = await tenant(), await tenant(words="on")
+    said = []
+    for ctx in (without, within):
+        rest = json.trusted((await ask(ctx, "GET metadata")).body or b"")["rest"][0]
+        said.append({each["name"] for each in rest["searchParam"]})
+    assert said[1] - said[0] == {"_text", "_content"}
+    for code in ("_text", "_content"):
+        assert (await ask(within, f"GET Patient?{code}=x")).status == 200
+        with pytest.raises(FhirError, match="does not have words indexed"):
+            await ask(without, f"GET Patient?{code}=x")
+    assert (await ask(without, "GET Patient?_list=x")).status == 200
 
 
 async def test_each_tenant_has_its_own_address(tenant: Tenant) -> None:

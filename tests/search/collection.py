@@ -12,7 +12,7 @@ from fhir_server.search.index import index
 from fhir_server.search.page import Position
 from fhir_server.search.plan import Plan, plan
 from fhir_server.search.query import Query
-from fhir_server.store.layout import RESOURCE_INDEXES
+from fhir_server.store.layout import PARTIAL, RESOURCE_INDEXES
 
 UPDATED = datetime(2024, 6, 1, tzinfo=UTC)
 Documents = Collection[dict[str, Any]]
@@ -29,7 +29,8 @@ def prepare(collection: Documents, documents: Iterable[Mapping[str, Any]]) -> No
     collection.drop()
     collection.insert_many([dict(each) for each in documents])
     for name, keys in RESOURCE_INDEXES.items():
-        collection.create_index(keys, name=name)
+        limit = {"partialFilterExpression": PARTIAL[name]} if name in PARTIAL else {}
+        collection.create_index(list(keys), name=name, **limit)
 
 
 def where(found: Plan) -> dict[str, Any]:

@@ -7,13 +7,17 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 import calendar
+import json
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from typing import Any
+from xml.etree import ElementTree
 
 import fhirpathpy
 from fhirpathpy.models import models
@@ -21,6 +25,7 @@ from fhirpathpy.models import models
 from fhir_server.fhir import definitions
 
 Range = tuple[Any, Any]
+UCUM = "http://unitsofmeasure.org"
 RESOLVE = re.compile(r"\.where\(resolve\(\) is (\w+)\)")
 CAST = re.compile(r"\((.+) as (\w+)\)")
 ABSTRACT = re.compile(r"\A(?:Domain)?Resource\.")
@@ -38,6 +43,8 @@ def finds(resource: dict[str, Any], query: list[tuple[str, str]], base: str, now
 
 def _matches(resource: dict[str, Any], name: str, text: str, base: str, now: datetime) -> bool:
     code, _, modifier = name.partition(":")
+    if code in ("_text", "_content"):
+        return _worded(resource, code, text)
     definition = definitions.search_parameters(resource["resourceType"])[code]
     if definition.type == "composite":
         return any(_together(each, one, base, now) for each in composed(resource, code) for one in alternatives(text))
@@ -320,35 +327,112 @@ def _numbers(value: Any) -> Range:
 
 
 def _number(value: Any, modifier: str, text: str, *_: Any) -> bool:
+    return _compared(_numbers(value), text, lambda number: number)
+
+
+def _compared(ends: Range, text: str, scaled: Callable[[Any], Any]) -> bool:
     prefix = text[:2] if text[:2].isalpha() else "eq"
     written = text.removeprefix(prefix)
     asked = Decimal(written)
     mantissa, _, exponent = written.lower().partition("e")
     decimals = len(mantissa.partition(".")[2])
     unit = Decimal(10) ** ((int(exponent) - max(decimals, 1)) if exponent else -decimals)
-    low, high = _numbers(value)
-    within = asked - unit / 2 <= low and high < asked + unit / 2
+    low, high = ends
+    within = scaled(asked - unit / 2) <= low and high < scaled(asked + unit / 2)
     around = max(abs(asked) / 10, unit / 2)
     return {
         "eq": within,
         "ne": not within,
-        "gt": high > asked,
-        "lt": low < asked,
-        "ge": high >= asked,
-        "le": low <= asked,
-        "sa": low > asked,
-        "eb": high < asked,
-        "ap": low <= asked + around and high >= asked - around,
+        "gt": high > scaled(asked),
+        "lt": low < scaled(asked),
+        "ge": high >= scaled(asked),
+        "le": low <= scaled(asked),
+        "sa": low > scaled(asked),
+        "eb": high < scaled(asked),
+        "ap": low <= scaled(asked + around) and high >= scaled(asked - around),
     }[prefix]
+
+
+LINES: dict[str, tuple[str, str, str]] = {
+    "mg": ("mass", "1/1000", "0"),
+    "g": ("mass", "1", "0"),
+    "kg": ("mass", "1000", "0"),
+    "[lb_av]": ("mass", "453.59237", "0"),
+    "mg/dL": ("mass/volume", "10", "0"),
+    "mg{creat}/dL": ("mass/volume", "10", "0"),
+    "mmol/L": ("amount/volume", "1", "0"),
+    "mol/L": ("amount/volume", "1000", "0"),
+    "mm[Hg]": ("pressure", "133.322", "0"),
+    "kPa": ("pressure", "1000", "0"),
+    "Cel": ("temperature", "1", "273.15"),
+    "[degF]": ("temperature", "5/9", "45967/180"),
+    "/min": ("frequency", "1/60", "0"),
+    "Hz": ("frequency", "1", "0"),
+    "10*3/uL": ("number/volume", "1000000000000", "0"),
+    "10*9/L": ("number/volume", "1000000000000", "0"),
+    "{score}": ("number", "1", "0"),
+    "%": ("number", "1/100", "0"),
+}
+"""Units of UCUM by hand: the dimension, and what a value is multiplied by and what is then added."""
+
+
+def _scale(code: str) -> tuple[str, Callable[[Any], Any]]:
+    dimension, factor, zero = LINES[code]
+
+    def scaled(number: Decimal) -> Any:
+        return Fraction(number) * Fraction(factor) + Fraction(zero) if number.is_finite() else float(number)
+
+    return dimension, scaled
 
 
 def _quantity(value: Any, modifier: str, text: str, *rest: Any) -> bool:
     number, *unit = text.split("|")
     system, code = unit or ("", "")
     own = value.get("origin", value.get("low", value.get("high", value)))
+    if system == UCUM and code in LINES:
+        if own.get("system") != UCUM or own.get("code") not in LINES:
+            return False
+        (asked, scaled), (found, converted) = (_scale(each) for each in (code, own["code"]))
+        low, high = _numbers(value)
+        return asked == found and _compared((converted(low), converted(high)), number, scaled)
     fits = not system or system == own.get("system")
     named = not code or code == own.get("code") or (not system and code == own.get("unit"))
     return fits and named and _number(value, modifier, number)
+
+
+def _special(value: Any, modifier: str, text: str, *_: Any) -> bool:
+    """By the law of cosines."""
+    latitude, longitude, distance, unit = [*text.split("|"), "", ""][:4]
+    metres = float(distance or 50) * {"": 1000, "km": 1000, "m": 1, "[mi_us]": 6336000 / 3937}[unit]
+    one, other, between = (
+        math.radians(each)
+        for each in (value["latitude"], float(latitude), float(longitude) - float(value["longitude"]))
+    )
+    cosine = math.sin(one) * math.sin(other) + math.cos(one) * math.cos(other) * math.cos(between)
+    return math.acos(max(-1.0, min(1.0, cosine))) * 6_371_008.8 <= metres
+
+
+def _worded(resource: dict[str, Any], code: str, text: str) -> bool:
+    """Python decides, once every word has become True or False."""
+    written = " ".join(ElementTree.fromstring(resource.get("text", {}).get("div", "<div/>")).itertext())
+    if code == "_content":
+        written += " " + json.dumps(
+            [v for k, v in resource.items() if k not in ("text", "id", "meta", "resourceType", "subject")],
+            ensure_ascii=False,
+        )
+    has = set(re.split(r"[^a-z0-9]+", _accentless(written)))
+
+    def truth(match: re.Match[str]) -> str:
+        word = _accentless(match.group())
+        return word if word in ("and", "or", "not") else str(all(each in has for each in word.split("-")))
+
+    asked = re.sub(r"[^\s()]+", truth, text)
+    spaced = re.sub(r"(?<=True|alse)\s+(?=True|False|not|\()|(?<=\))\s+(?=True|False|not|\()", " and ", asked)
+    return bool(eval(spaced.strip()))
+
+
+def _accentless(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
 
 
 KINDS: dict[str, Callable[..., bool]] = {
@@ -360,4 +444,5 @@ KINDS: dict[str, Callable[..., bool]] = {
     "date": _date,
     "number": _number,
     "quantity": _quantity,
+    "special": _special,
 }

@@ -125,6 +125,10 @@ def _texts(kind: str, values: list[Any]) -> list[str]:
     return [text for name, text in query if not name]
 
 
+def _near(code: str, value: Any) -> Iterator[Query]:
+    yield [(code, f"{value['latitude']}|{value['longitude']}|1|m")]
+
+
 BY_KIND: dict[str, Callable[[str, Any], Iterator[Query]]] = {
     "string": _string,
     "phonetic": _phonetic,
@@ -135,6 +139,7 @@ BY_KIND: dict[str, Callable[[str, Any], Iterator[Query]]] = {
     "quantity": _quantity,
     "uri": _uri,
     "composite": _composite,
+    "near": _near,
     "_id": _token,
     "_lastUpdated": lambda code, value: iter([[(code, value)]]),
 }

@@ -10,7 +10,7 @@ import pytest
 
 from fhir_server.fhir import definitions
 from fhir_server.search.clinical_dates import CLINICAL_DATES
-from fhir_server.search.index import index
+from fhir_server.search.index import LISTED, index
 from fhir_server.search.registry import modifiers, parameters, supported
 
 OBSERVATION: dict[str, Any] = {
@@ -52,8 +52,11 @@ def test_the_entries_of_an_observation() -> None:
     unit = {"system": "http://unitsofmeasure.org", "code": "/min", "unit": "beats/min"}
     assert sorted(found.numbers, key=lambda row: str(row["p"])) == [
         {"p": "code-value-quantity$8867-4", "v": 72.0, "k": "http://loinc.org", **unit},
+        {"p": "code-value-quantity=s-1$8867-4", "v": 1.2, "k": "http://loinc.org"},
         {"p": "combo-value-quantity", "v": 72.0, **unit},
+        {"p": "combo-value-quantity=s-1", "v": 1.2},
         {"p": "value-quantity", "v": 72.0, **unit},
+        {"p": "value-quantity=s-1", "v": 1.2},
     ]
     assert found.compartments == ["Patient/p1"]
     assert found.date == moment(2024, 5, 1, 10)
@@ -147,3 +150,9 @@ def test_what_is_supported_is_what_is_defined_and_works() -> None:
     known = ("missing", "not", "text", "of-type", "in", "not-in", "below", "above")
     assert modifiers(parameters("Observation")["code"]) == known
     assert modifiers(parameters("Observation")["code-value-quantity"]) == ()
+
+
+def test_entries_that_are_in_force_are_those_of_a_list() -> None:
+    entry = [{"item": {"reference": "Patient/p1"}}, {"deleted": True, "item": {"reference": "Patient/p2"}}, {}]
+    listed = [each for each in index({"resourceType": "List", "entry": entry}).tokens if each.startswith(LISTED)]
+    assert listed == ["item:listed=Patient/p1"]

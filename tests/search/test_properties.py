@@ -218,6 +218,27 @@ def test_a_composite_of_a_date_has_every_prefix(value: dict[str, Any], prefix: s
     assert found(resource, query) == naive.finds(resource, [query], "", NOW)
 
 
+converted = st.sampled_from(sorted(naive.LINES))
+
+
+@given(numbers, converted, st.sampled_from([None, "<", "<=", ">", ">="]), prefixes, numbers, converted)
+def test_units_of_one_dimension_find_each_other_and_no_others(
+    value: Decimal, unit: str, comparator: str | None, prefix: str, asked: Decimal, other: str
+) -> None:
+    quantity = {"value": value, "system": naive.UCUM, "code": unit}
+    resource = observation(valueQuantity={**quantity, **({"comparator": comparator} if comparator else {})})
+    query = ("value-quantity", f"{prefix}{asked}|{naive.UCUM}|{other}")
+    assert found(resource, query) == naive.finds(resource, [query], "", NOW)
+
+
+@given(numbers, st.sampled_from([("mg", "g"), ("g", "kg"), ("mmol/L", "mol/L"), ("Pa", "kPa"), ("mL", "L")]))
+def test_a_value_is_found_in_a_greater_unit_to_its_own_precision(value: Decimal, units: tuple[str, str]) -> None:
+    small, large = units
+    thousandth = Decimal(value).scaleb(-3)
+    resource = observation(valueQuantity={"value": value, "system": naive.UCUM, "code": small})
+    assert found(resource, ("value-quantity", f"{thousandth:f}|{naive.UCUM}|{large}"))
+
+
 @given(numbers, numbers, prefixes, numbers)
 def test_every_prefix_on_ranges_is_as_defined(one: Decimal, other: Decimal, prefix: str, asked: Decimal) -> None:
     low, high = sorted((one, other))

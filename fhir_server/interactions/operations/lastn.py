@@ -41,7 +41,7 @@ def _query(ctx: Context, call: Call) -> Query:
     if not names & _KINDS:
         raise error("required", "$lastn needs a category or a code.")
     lenient = "handling=lenient" in call.entry.prefer
-    query = parse(("Observation",), [*call.given.searched, *NEWEST], lenient=lenient, base=ctx.base)
+    query = parse(("Observation",), [*call.given.searched, *NEWEST], lenient=lenient, base=ctx.base, words=ctx.words)
     if query.total or query.summary or query.elements or query.includes:
         raise not_supported("_total, _summary, _elements and _include are not supported on $lastn.")
     return query

@@ -108,7 +108,7 @@ CONDITIONS: dict[str, Callable[[Parameter, str, Asked], Conditions]] = {
     "reference": _as_reference,
     "date": lambda _, text, asked: date.conditions(text, asked),
     "number": lambda _, text, __: number.either(number.parse(text), {}),
-    "quantity": lambda _, text, __: number.either(*quantity.parse(text)),
+    "quantity": lambda _, text, __: number.either(*quantity.asked(text)[:2]),
 }
 """By kind of the second part: what a search value asks of the rest of a row."""
 
@@ -125,7 +125,9 @@ def _alternatives(parameter: Parameter, value: str, asked: Asked) -> list[Filter
         raise bad_value(f"The value '{value}' of '{parameter.code}' must have {len(parts)} parts: {named}.")
     codes, system = _first(parts[0], texts[0])
     also = [system, *map(_third, texts[2:])]
-    names = (parameter.names, tuple(map(wide, parameter.names)))
+    suffix = quantity.asked(texts[1])[2] if parts[1].kind == "quantity" else ""
+    own = tuple(f"{name}{suffix}" for name in parameter.names)
+    names = (own, tuple(map(wide, own)))
     return [
         _row(field(parts[1].kind), place, [wanted, *also])
         for wanted, named in zip(CONDITIONS[parts[1].kind](parts[1], texts[1], asked), names, strict=False)

@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import Any
 
 from fhir_server.fhir.outcome import bad_value
+from fhir_server.fhir.units import Unit
 from fhir_server.search.parameter import Parameter
 from fhir_server.search.term import Asked, Filter, Term, any_of, row, wide
 from fhir_server.search.values import prefixed, unescape
@@ -76,25 +77,33 @@ def row_of(code: str, low: float, high: float) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number as written, and half the width of what it may stand for."""
+    """A number as written, and half the width of what it may stand for; compared in base units if it has a unit."""
 
     prefix: str
     value: Decimal
     margin: Decimal
+    unit: Unit | None = None
+
+    @property
+    def exact(self) -> float:
+        return self._compared(self.value)
 
     @property
     def low(self) -> float:
-        return float(self.value - self.margin)
+        return self._compared(self.value - self.margin)
 
     @property
     def high(self) -> float:
-        return float(self.value + self.margin)
+        return self._compared(self.value + self.margin)
 
     @property
     def around(self) -> tuple[float, float]:
         """A tenth more and less. https://hl7.org/fhir/R4/search.html#prefix"""
         margin = max(abs(self.value) * _TENTH, self.margin)
-        return float(self.value - margin), float(self.value + margin)
+        return self._compared(self.value - margin), self._compared(self.value + margin)
+
+    def _compared(self, value: Decimal) -> float:
+        return self.unit.to_base(value) if self.unit else float(value)
 
 
 def parse(text: str) -> Number:
@@ -122,12 +131,12 @@ def _margin(value: Decimal, written: str) -> Decimal:
 POINT: dict[str, Callable[[Number], Filter]] = {
     "eq": lambda asked: {"v": {"$gte": asked.low, "$lt": asked.high}},
     "ne": lambda asked: {"$or": [{"v": {"$lt": asked.low}}, {"v": {"$gte": asked.high}}]},
-    "gt": lambda asked: {"v": {"$gt": float(asked.value)}},
-    "lt": lambda asked: {"v": {"$lt": float(asked.value)}},
-    "ge": lambda asked: {"v": {"$gte": float(asked.value)}},
-    "le": lambda asked: {"v": {"$lte": float(asked.value)}},
-    "sa": lambda asked: {"v": {"$gt": float(asked.value)}},
-    "eb": lambda asked: {"v": {"$lt": float(asked.value)}},
+    "gt": lambda asked: {"v": {"$gt": asked.exact}},
+    "lt": lambda asked: {"v": {"$lt": asked.exact}},
+    "ge": lambda asked: {"v": {"$gte": asked.exact}},
+    "le": lambda asked: {"v": {"$lte": asked.exact}},
+    "sa": lambda asked: {"v": {"$gt": asked.exact}},
+    "eb": lambda asked: {"v": {"$lt": asked.exact}},
     "ap": lambda asked: {"v": {"$gte": asked.around[0], "$lte": asked.around[1]}},
 }
 """What each prefix asks of a value; only `eq` and `ne` regard the precision. https://hl7.org/fhir/R4/search.html#number"""
@@ -135,12 +144,12 @@ POINT: dict[str, Callable[[Number], Filter]] = {
 RANGE: dict[str, Callable[[Number], Filter]] = {
     "eq": lambda asked: {"v": {"$gte": asked.low, "$lt": asked.high}, "hi": {"$lt": asked.high}},
     "ne": lambda asked: {"$or": [{"v": {"$lt": asked.low}}, {"hi": {"$gte": asked.high}}]},
-    "gt": lambda asked: {"hi": {"$gt": float(asked.value)}},
-    "lt": lambda asked: {"v": {"$lt": float(asked.value)}},
-    "ge": lambda asked: {"hi": {"$gte": float(asked.value)}},
-    "le": lambda asked: {"v": {"$lte": float(asked.value)}},
-    "sa": lambda asked: {"v": {"$gt": float(asked.value)}},
-    "eb": lambda asked: {"v": {"$lt": float(asked.value)}, "hi": {"$lt": float(asked.value)}},
+    "gt": lambda asked: {"hi": {"$gt": asked.exact}},
+    "lt": lambda asked: {"v": {"$lt": asked.exact}},
+    "ge": lambda asked: {"hi": {"$gte": asked.exact}},
+    "le": lambda asked: {"v": {"$lte": asked.exact}},
+    "sa": lambda asked: {"v": {"$gt": asked.exact}},
+    "eb": lambda asked: {"v": {"$lt": asked.exact}, "hi": {"$lt": asked.exact}},
     "ap": lambda asked: {"v": {"$lte": asked.around[1]}, "hi": {"$gte": asked.around[0]}},
 }
 """What each prefix asks of a range. https://hl7.org/fhir/R4/search.html#prefix"""
