@@ -197,6 +197,9 @@ def _presence(parameter: Parameter) -> Filter:
     if parameter.kind not in registry.FIELDS:
         return none_of(NOTHING)
     field = registry.FIELDS[parameter.kind]
+    if parameter.kind == "token":
+        # A concept may have nothing but a text, which is a value all the same.
+        return any_of([present("tok", parameter.code), present("str", parameter.code)])
     if field in ("tok", "str"):
         return present(field, parameter.code)
     return present_row(field, parameter.code)

@@ -28,35 +28,63 @@ BINDINGS = {
     "gender": "http://hl7.org/fhir/administrative-gender",
     "relation": "http://hl7.org/fhir/document-relationship-type",
 }
+CONTACT = re.compile(r"telecom|Subscription\.contact")
 FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
-def finds(resource: dict[str, Any], query: list[tuple[str, str]], base: str, now: datetime) -> bool:
-    """Whether the resource matches every parameter."""
-    return all(_matches(resource, name, value, base, now) for name, value in query)
+def finds(
+    resource: dict[str, Any],
+    query: list[tuple[str, str]],
+    base: str,
+    now: datetime,
+    values: Callable[[dict[str, Any], str], list[Any]] | None = None,
+) -> bool:
+    """Whether the resource matches every parameter; `values` may know already what an expression leads to."""
+    return all(_matches(resource, name, value, base, now, values or extracted) for name, value in query)
 
 
-def _matches(resource: dict[str, Any], name: str, text: str, base: str, now: datetime) -> bool:
+def _matches(
+    resource: dict[str, Any],
+    name: str,
+    text: str,
+    base: str,
+    now: datetime,
+    values: Callable[[dict[str, Any], str], list[Any]],
+) -> bool:
     code, _, modifier = name.partition(":")
     definition = definitions.search_parameters(resource["resourceType"])[code]
     if definition.type == "composite":
-        return any(_together(each, one, base, now) for each in composed(resource, code) for one in alternatives(text))
-    found = extracted(resource, definition.expression)
+        return any(_together(each, one, base, now) for each in composed(resource, code) for one in _split(text, ","))
+    found = values(resource, definition.expression)
+    kind = {"_id": "token", "phonetic": "phonetic"}.get(code, definition.type)
+    found = [each for each in found if FITTING.get(kind, _any)(each)]
     if modifier == "missing":
         return (not found) == (text == "true")
-    kind = {"_id": "token", "phonetic": "phonetic"}.get(code, definition.type)
-    wanted = alternatives(text)
+    wanted = _split(text, ",")
     if modifier == "not":
         return not any(_one(kind, "", value, each, definition, base, now) for value in found for each in wanted)
     return any(_one(kind, modifier, value, each, definition, base, now) for value in found for each in wanted)
 
 
+def _split(text: str, mark: str) -> list[str]:
+    """At the marks that no backslash stands before; the parts keep their backslashes."""
+    parts, escaped = [""], False
+    for each in text:
+        if each == mark and not escaped:
+            parts.append("")
+        else:
+            parts[-1] += each
+        escaped = each == "\\" and not escaped
+    return parts
+
+
+def _meant(text: str) -> str:
+    """Without the backslashes that escape. https://hl7.org/fhir/R4/search.html#escaping"""
+    return re.sub(r"\\([\\,|$])", r"\1", text)
+
+
 def _one(kind: str, modifier: str, value: Any, text: str, definition: Any, base: str, now: datetime) -> bool:
     return KINDS[kind](value, modifier, text, definition, base, now)
-
-
-def alternatives(text: str) -> list[str]:
-    return [each.replace("\\,", ",") for each in re.split(r"(?<!\\),", text)]
 
 
 def composed(resource: dict[str, Any], code: str) -> list[list[tuple[Any, list[Any]]]]:
@@ -95,7 +123,7 @@ def _in_order(parts: list[tuple[Any, list[Any]]]) -> list[tuple[Any, list[Any]]]
 
 
 def _together(parts: list[tuple[Any, list[Any]]], text: str, base: str, now: datetime) -> bool:
-    texts = [each.replace("\\$", "$") for each in re.split(r"(?<!\\)\$", text)]
+    texts = _split(text, "$")
     return all(
         any(_one(definition.type, "", value, each, definition, base, now) for value in values)
         for (definition, values), each in zip(parts, texts, strict=True)
@@ -112,6 +140,7 @@ def extracted(resource: dict[str, Any], expression: str) -> list[Any]:
     found: list[Any] = []
     for branch in expression.split("|"):
         target, path = RESOLVE.search(branch), ABSTRACT.sub(f"{kind}.", RESOLVE.sub("", branch).strip())
+        path = f"{kind}.{path}" if path[0].islower() else path
         if path.strip("(").startswith(f"{kind}."):
             understood = re.sub(r"hasExtension\((.+?)\)", r"extension(\1).exists()", CAST.sub(r"\1.ofType(\2)", path))
             values = _compiled(understood)(resource)
@@ -150,7 +179,7 @@ def _texts(value: Any) -> Iterable[str]:
 
 
 def _string(value: Any, modifier: str, text: str, *_: Any) -> bool:
-    text = text.replace("\\|", "|").replace("\\$", "$")
+    text = _meant(text)
     if modifier == "exact":
         return text in _texts(value)
     if modifier == "contains":
@@ -188,13 +217,15 @@ def _token(value: Any, modifier: str, text: str, definition: Any, *_: Any) -> bo
     if modifier == "text":
         beside = value.get("type", value) if isinstance(value, dict) else {}
         texts = [beside.get("text"), beside.get("display"), *(c.get("display") for c in beside.get("coding", ()))]
-        return any(_plain(each).startswith(_plain(text)) for each in texts if each)
+        return any(_plain(each).startswith(_plain(_meant(text))) for each in texts if each)
     if modifier == "of-type":
-        system, code, number = text.split("|")
-        kinds = [(c.get("system"), c.get("code")) for c in value.get("type", {}).get("coding", ())]
+        system, code, number = map(_meant, _split(text, "|"))
+        kind = value.get("type") if isinstance(value, dict) else None
+        kinds = [(c.get("system"), c.get("code")) for c in (kind or {}).get("coding", ())]
         return (system, code) in kinds and value.get("value") == number
-    system, bar, code = text.rpartition("|")
-    fold = _contact if "telecom" in definition.expression else str
+    *systems, code = map(_meant, _split(text, "|"))
+    system, bar = "".join(systems), bool(systems)
+    fold = _contact if CONTACT.search(definition.expression) else str
     return any(
         (not bar or system == own or _implied(value, system, definition)) and (not code or fold(code) == fold(found))
         for own, found in _codes(value)
@@ -210,26 +241,29 @@ def _implied(value: Any, system: str, definition: Any) -> bool:
 
 def _reference(value: Any, modifier: str, text: str, definition: Any, base: str, now: datetime) -> bool:
     if modifier == "identifier":
-        return _token(value.get("identifier", {}), "", text, definition)
+        return isinstance(value, dict) and _token(value.get("identifier", {}), "", text, definition)
     literal = value if isinstance(value, str) else value.get("reference", "")
-    literal, text = literal.removeprefix(f"{base}/"), text.replace("\\|", "|").removeprefix(f"{base}/")
+    literal, text = literal.removeprefix(f"{base}/"), _meant(text).removeprefix(f"{base}/")
     if modifier:
         text = text if "/" in text else f"{modifier}/{text}"
     if isinstance(value, str):
         return text in (literal, literal.split("|")[0])
     if "/" not in text and ":" not in text:
-        return re.fullmatch(rf"[A-Z][a-zA-Z]+/{re.escape(text)}(/_history/.*)?", literal) is not None
+        target = re.fullmatch(rf"([A-Z][a-zA-Z]+)/{re.escape(text)}(/_history/.*)?", literal)
+        return target is not None and (not definition.targets or target.group(1) in definition.targets)
     return text in (literal, literal.split("/_history/")[0])
 
 
 def _uri(value: str, modifier: str, text: str, *_: Any) -> bool:
+    text = _meant(text)
+    known = (value, value.split("|")[0])
     if modifier == "below":
-        return value == text or value.startswith(text.rstrip("/") + "/")
+        return any(each == text or each.startswith(text.rstrip("/") + "/") for each in known)
     if modifier == "above":
-        return text == value or text.startswith(value.rstrip("/") + "/")
+        return any(each == text or f"{text}/".startswith(each.rstrip("/") + "/") for each in known)
     if modifier == "contains":
         return text in value
-    return text in (value, value.split("|")[0])
+    return text in known
 
 
 def _bounds(text: str) -> Range:
@@ -254,6 +288,31 @@ def _moment(text: str, time: str) -> Range:
     digits = len(clock.group().partition(".")[2])
     width = timedelta(seconds=1) if clock.group().count(":") == 2 else timedelta(minutes=1)
     return first, first + (max(timedelta(seconds=1) / 10**digits, timedelta(milliseconds=1)) if digits else width)
+
+
+def _is_dated(value: Any) -> bool:
+    """Not what only says how often. https://hl7.org/fhir/R4/search.html#date"""
+    if not isinstance(value, dict):
+        return re.match(r"\d{4}", getattr(value, "asStr", value)) is not None
+    return bool({"start", "end"} & value.get("repeat", {}).get("boundsPeriod", value).keys()) or "event" in value
+
+
+def _is_reference(value: Any) -> bool:
+    """Not the attachment that may stand in its place."""
+    return isinstance(value, str) or bool({"reference", "identifier", "type", "display"} & value.keys())
+
+
+def _is_coded(value: Any) -> bool:
+    """Not an identifier of which only the use is known."""
+    return not isinstance(value, dict) or bool({"coding", "text", "system", "code", "value", "display"} & value.keys())
+
+
+def _any(value: Any) -> bool:
+    return True
+
+
+FITTING: dict[str, Callable[[Any], bool]] = {"date": _is_dated, "reference": _is_reference, "token": _is_coded}
+"""By kind of parameter: which values of its expression it can be about at all."""
 
 
 def _times(value: Any) -> Range:
@@ -343,9 +402,11 @@ def _number(value: Any, modifier: str, text: str, *_: Any) -> bool:
 
 
 def _quantity(value: Any, modifier: str, text: str, *rest: Any) -> bool:
-    number, *unit = text.split("|")
+    number, *unit = map(_meant, _split(text, "|"))
     system, code = unit or ("", "")
     own = value.get("origin", value.get("low", value.get("high", value)))
+    if "currency" in value:
+        own = {"system": "urn:iso:std:iso:4217", "code": value["currency"]}
     fits = not system or system == own.get("system")
     named = not code or code == own.get("code") or (not system and code == own.get("unit"))
     return fits and named and _number(value, modifier, number)
