@@ -50,17 +50,18 @@ UNITS = (
 """Units of no system that can be converted."""
 
 
-def resource(chance: random.Random, resource_type: str, resource_id: str) -> dict[str, Any]:
-    return {"resourceType": resource_type, "id": resource_id, **_children(chance, resource_type, resource_type, 0)}
+def resource(chance: random.Random, resource_type: str, resource_id: str, often: float = OFTEN) -> dict[str, Any]:
+    elements = _children(chance, resource_type, resource_type, 0, often)
+    return {"resourceType": resource_type, "id": resource_id, **elements}
 
 
-def _children(chance: random.Random, structure: str, path: str, depth: int) -> dict[str, Any]:
+def _children(chance: random.Random, structure: str, path: str, depth: int, often: float) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for element in _searchable(structure, path):
-        if chance.random() < OFTEN:
+        if chance.random() < often:
             name, kind = chance.choice(element.json_names())
             count = chance.randint(1, 3) if element.many else 1
-            drawn = [each for _ in range(count) if (each := _value(chance, structure, element, kind, depth))]
+            drawn = [each for _ in range(count) if (each := _value(chance, structure, element, kind, depth, often))]
             if drawn:
                 found[name] = drawn if element.many else drawn[0]
     return found
@@ -73,14 +74,15 @@ def _searchable(structure: str, path: str) -> tuple[Element, ...]:
     return tuple(each for each in listed if each.name not in LEFT_OUT and set(each.types) <= ABLE)
 
 
-def _value(chance: random.Random, structure: str, element: Element, kind: str, depth: int) -> Value:
+def _value(chance: random.Random, structure: str, element: Element, kind: str, depth: int, often: float) -> Value:
     if kind in TYPES:
         return TYPES[kind](chance)
     if kind == "code":
         return chance.choice(_codes(element.binding.value_set if element.binding else ""))
     if kind == "Reference":
         return _reference(chance, element.targets)
-    return _children(chance, structure, element.content or element.path, depth + 1) if depth < DEEPEST else None
+    within = element.content or element.path
+    return _children(chance, structure, within, depth + 1, often) if depth < DEEPEST else None
 
 
 @cache
