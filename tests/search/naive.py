@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import calendar
 import re
-import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +18,7 @@ import fhirpathpy
 from fhirpathpy.models import models
 
 from fhir_server.fhir import definitions
+from tests.search.written import meant, plain, split
 
 Range = tuple[Any, Any]
 RESOLVE = re.compile(r"\.where\(resolve\(\) is (\w+)\)")
@@ -54,37 +54,16 @@ def _matches(
     code, _, modifier = name.partition(":")
     definition = definitions.search_parameters(resource["resourceType"])[code]
     if definition.type == "composite":
-        return any(_together(each, one, base, now) for each in composed(resource, code) for one in _split(text, ","))
+        return any(_together(each, one, base, now) for each in composed(resource, code) for one in split(text, ","))
     found = values(resource, definition.expression)
     kind = {"_id": "token", "phonetic": "phonetic"}.get(code, definition.type)
     found = [each for each in found if FITTING.get(kind, _any)(each)]
     if modifier == "missing":
         return (not found) == (text == "true")
-    wanted = _split(text, ",")
+    wanted = split(text, ",")
     if modifier == "not":
-        return not any(_one(kind, "", value, each, definition, base, now) for value in found for each in wanted)
-    return any(_one(kind, modifier, value, each, definition, base, now) for value in found for each in wanted)
-
-
-def _split(text: str, mark: str) -> list[str]:
-    """At the marks that no backslash stands before; the parts keep their backslashes."""
-    parts, escaped = [""], False
-    for each in text:
-        if each == mark and not escaped:
-            parts.append("")
-        else:
-            parts[-1] += each
-        escaped = each == "\\" and not escaped
-    return parts
-
-
-def _meant(text: str) -> str:
-    """Without the backslashes that escape. https://hl7.org/fhir/R4/search.html#escaping"""
-    return re.sub(r"\\([\\,|$])", r"\1", text)
-
-
-def _one(kind: str, modifier: str, value: Any, text: str, definition: Any, base: str, now: datetime) -> bool:
-    return KINDS[kind](value, modifier, text, definition, base, now)
+        return not any(KINDS[kind](value, "", each, definition, base, now) for value in found for each in wanted)
+    return any(KINDS[kind](value, modifier, each, definition, base, now) for value in found for each in wanted)
 
 
 def composed(resource: dict[str, Any], code: str) -> list[list[tuple[Any, list[Any]]]]:
@@ -123,9 +102,9 @@ def _in_order(parts: list[tuple[Any, list[Any]]]) -> list[tuple[Any, list[Any]]]
 
 
 def _together(parts: list[tuple[Any, list[Any]]], text: str, base: str, now: datetime) -> bool:
-    texts = _split(text, "$")
+    texts = split(text, "$")
     return all(
-        any(_one(definition.type, "", value, each, definition, base, now) for value in values)
+        any(KINDS[definition.type](value, "", each, definition, base, now) for value in values)
         for (definition, values), each in zip(parts, texts, strict=True)
     )
 
@@ -152,12 +131,6 @@ def _refers(value: dict[str, Any], target: str) -> bool:
     return f"{target}/" in value.get("reference", "") or value.get("type") == target
 
 
-def _plain(text: str) -> str:
-    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
-    text = re.sub(r"[-/\\_]", " ", text)
-    return " ".join("".join(c for c in text if c.isalnum() or c.isspace() or ord(c) > 127).split())
-
-
 def _texts(value: Any) -> Iterable[str]:
     if isinstance(value, str):
         return [value]
@@ -179,17 +152,17 @@ def _texts(value: Any) -> Iterable[str]:
 
 
 def _string(value: Any, modifier: str, text: str, *_: Any) -> bool:
-    text = _meant(text)
+    text = meant(text)
     if modifier == "exact":
         return text in _texts(value)
     if modifier == "contains":
-        return any(_plain(text) in _plain(each) for each in _texts(value))
-    return any(_plain(each).startswith(_plain(text)) for each in _texts(value))
+        return any(plain(text) in plain(each) for each in _texts(value))
+    return any(plain(each).startswith(plain(text)) for each in _texts(value))
 
 
 def _phonetic(value: Any, modifier: str, text: str, *_: Any) -> bool:
-    heard = {_soundex(word) for each in _texts(value) for word in re.findall(r"[a-z]+", _plain(each).replace(" ", "-"))}
-    return all(_soundex(word) in heard for word in _plain(text).split())
+    heard = {_soundex(word) for each in _texts(value) for word in re.findall(r"[a-z]+", plain(each).replace(" ", "-"))}
+    return all(_soundex(word) in heard for word in plain(text).split())
 
 
 def _soundex(word: str) -> str:
@@ -217,13 +190,13 @@ def _token(value: Any, modifier: str, text: str, definition: Any, *_: Any) -> bo
     if modifier == "text":
         beside = value.get("type", value) if isinstance(value, dict) else {}
         texts = [beside.get("text"), beside.get("display"), *(c.get("display") for c in beside.get("coding", ()))]
-        return any(_plain(each).startswith(_plain(_meant(text))) for each in texts if each)
+        return any(plain(each).startswith(plain(meant(text))) for each in texts if each)
     if modifier == "of-type":
-        system, code, number = map(_meant, _split(text, "|"))
+        system, code, number = map(meant, split(text, "|"))
         kind = value.get("type") if isinstance(value, dict) else None
         kinds = [(c.get("system"), c.get("code")) for c in (kind or {}).get("coding", ())]
         return (system, code) in kinds and value.get("value") == number
-    *systems, code = map(_meant, _split(text, "|"))
+    *systems, code = map(meant, split(text, "|"))
     system, bar = "".join(systems), bool(systems)
     fold = _contact if CONTACT.search(definition.expression) else str
     return any(
@@ -243,7 +216,7 @@ def _reference(value: Any, modifier: str, text: str, definition: Any, base: str,
     if modifier == "identifier":
         return isinstance(value, dict) and _token(value.get("identifier", {}), "", text, definition)
     literal = value if isinstance(value, str) else value.get("reference", "")
-    literal, text = literal.removeprefix(f"{base}/"), _meant(text).removeprefix(f"{base}/")
+    literal, text = literal.removeprefix(f"{base}/"), meant(text).removeprefix(f"{base}/")
     if modifier:
         text = text if "/" in text else f"{modifier}/{text}"
     if isinstance(value, str):
@@ -255,7 +228,7 @@ def _reference(value: Any, modifier: str, text: str, definition: Any, base: str,
 
 
 def _uri(value: str, modifier: str, text: str, *_: Any) -> bool:
-    text = _meant(text)
+    text = meant(text)
     known = (value, value.split("|")[0])
     if modifier == "below":
         return any(each == text or each.startswith(text.rstrip("/") + "/") for each in known)
@@ -402,7 +375,7 @@ def _number(value: Any, modifier: str, text: str, *_: Any) -> bool:
 
 
 def _quantity(value: Any, modifier: str, text: str, *rest: Any) -> bool:
-    number, *unit = map(_meant, _split(text, "|"))
+    number, *unit = map(meant, split(text, "|"))
     system, code = unit or ("", "")
     own = value.get("origin", value.get("low", value.get("high", value)))
     if "currency" in value:

@@ -11,6 +11,7 @@ from fhir_server.search.registry import parameters
 from fhir_server.search.values import PREFIXES
 from tests.search import arbitrary, naive
 from tests.search.queries import escaped
+from tests.search.written import plain
 
 Query = list[tuple[str, str]]
 Values = Callable[[str], list[Any]]
@@ -60,7 +61,7 @@ def _text(chance: random.Random, value: Any) -> str | None:
     text = chance.choice(texts)
     begin = chance.choice((0, 0, 0, chance.randrange(len(text))))
     part = text[begin : begin + chance.choice((1, 3, 5, 200))]
-    return escaped(_respelt(chance, part)) if COMPARABLE & set(naive._plain(part)) else None
+    return escaped(_respelt(chance, part)) if COMPARABLE & set(plain(part)) else None
 
 
 def _respelt(chance: random.Random, text: str) -> str:
