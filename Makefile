@@ -7,7 +7,7 @@ PACKAGE := .cache/r4/package/package.json
 GUIDES  := .cache/packages/.fetched
 WORKERS ?= 2
 
-.PHONY: demo test lint bench docs package clean
+.PHONY: demo test lint bench bench-golden docs package clean
 
 demo: $(READY)
 	@exec $(BIN)/fhir-server demo
@@ -24,6 +24,9 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench
+
+bench-golden: $(READY)
+	$(BIN)/python -m bench.golden
 
 docs: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,embedded,granian,docs]'

@@ -242,6 +242,9 @@ def _presence(parameter: Parameter) -> Filter:
     field = registry.FIELDS[parameter.kind]
     if field == position.FIELD:
         return {field: {"$ne": None}}
+    if parameter.kind == "token":
+        # A concept may have nothing but a text, which is a value all the same.
+        return any_of([present("tok", parameter.code), present("str", parameter.code)])
     if field in ("tok", "str"):
         return present(field, parameter.code)
     return present_row(field, parameter.code)

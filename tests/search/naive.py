@@ -23,6 +23,7 @@ import fhirpathpy
 from fhirpathpy.models import models
 
 from fhir_server.fhir import definitions
+from tests.search.written import meant, plain, split
 
 Range = tuple[Any, Any]
 UCUM = "http://unitsofmeasure.org"
@@ -33,37 +34,44 @@ BINDINGS = {
     "gender": "http://hl7.org/fhir/administrative-gender",
     "relation": "http://hl7.org/fhir/document-relationship-type",
 }
+CONTACT = re.compile(r"telecom|Subscription\.contact")
 FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
-def finds(resource: dict[str, Any], query: list[tuple[str, str]], base: str, now: datetime) -> bool:
-    """Whether the resource matches every parameter."""
-    return all(_matches(resource, name, value, base, now) for name, value in query)
+def finds(
+    resource: dict[str, Any],
+    query: list[tuple[str, str]],
+    base: str,
+    now: datetime,
+    values: Callable[[dict[str, Any], str], list[Any]] | None = None,
+) -> bool:
+    """Whether the resource matches every parameter; `values` may know already what an expression leads to."""
+    return all(_matches(resource, name, value, base, now, values or extracted) for name, value in query)
 
 
-def _matches(resource: dict[str, Any], name: str, text: str, base: str, now: datetime) -> bool:
+def _matches(
+    resource: dict[str, Any],
+    name: str,
+    text: str,
+    base: str,
+    now: datetime,
+    values: Callable[[dict[str, Any], str], list[Any]],
+) -> bool:
     code, _, modifier = name.partition(":")
     if code in ("_text", "_content"):
         return _worded(resource, code, text)
     definition = definitions.search_parameters(resource["resourceType"])[code]
     if definition.type == "composite":
-        return any(_together(each, one, base, now) for each in composed(resource, code) for one in alternatives(text))
-    found = extracted(resource, definition.expression)
+        return any(_together(each, one, base, now) for each in composed(resource, code) for one in split(text, ","))
+    found = values(resource, definition.expression)
+    kind = {"_id": "token", "phonetic": "phonetic"}.get(code, definition.type)
+    found = [each for each in found if FITTING.get(kind, _any)(each)]
     if modifier == "missing":
         return (not found) == (text == "true")
-    kind = {"_id": "token", "phonetic": "phonetic"}.get(code, definition.type)
-    wanted = alternatives(text)
+    wanted = split(text, ",")
     if modifier == "not":
-        return not any(_one(kind, "", value, each, definition, base, now) for value in found for each in wanted)
-    return any(_one(kind, modifier, value, each, definition, base, now) for value in found for each in wanted)
-
-
-def _one(kind: str, modifier: str, value: Any, text: str, definition: Any, base: str, now: datetime) -> bool:
-    return KINDS[kind](value, modifier, text, definition, base, now)
-
-
-def alternatives(text: str) -> list[str]:
-    return [each.replace("\\,", ",") for each in re.split(r"(?<!\\),", text)]
+        return not any(KINDS[kind](value, "", each, definition, base, now) for value in found for each in wanted)
+    return any(KINDS[kind](value, modifier, each, definition, base, now) for value in found for each in wanted)
 
 
 def composed(resource: dict[str, Any], code: str) -> list[list[tuple[Any, list[Any]]]]:
@@ -102,9 +110,9 @@ def _in_order(parts: list[tuple[Any, list[Any]]]) -> list[tuple[Any, list[Any]]]
 
 
 def _together(parts: list[tuple[Any, list[Any]]], text: str, base: str, now: datetime) -> bool:
-    texts = [each.replace("\\$", "$") for each in re.split(r"(?<!\\)\$", text)]
+    texts = split(text, "$")
     return all(
-        any(_one(definition.type, "", value, each, definition, base, now) for value in values)
+        any(KINDS[definition.type](value, "", each, definition, base, now) for value in values)
         for (definition, values), each in zip(parts, texts, strict=True)
     )
 
@@ -119,6 +127,7 @@ def extracted(resource: dict[str, Any], expression: str) -> list[Any]:
     found: list[Any] = []
     for branch in expression.split("|"):
         target, path = RESOLVE.search(branch), ABSTRACT.sub(f"{kind}.", RESOLVE.sub("", branch).strip())
+        path = f"{kind}.{path}" if path[0].islower() else path
         if path.strip("(").startswith(f"{kind}."):
             understood = re.sub(r"hasExtension\((.+?)\)", r"extension(\1).exists()", CAST.sub(r"\1.ofType(\2)", path))
             values = _compiled(understood)(resource)
@@ -128,12 +137,6 @@ def extracted(resource: dict[str, Any], expression: str) -> list[Any]:
 
 def _refers(value: dict[str, Any], target: str) -> bool:
     return f"{target}/" in value.get("reference", "") or value.get("type") == target
-
-
-def _plain(text: str) -> str:
-    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
-    text = re.sub(r"[-/\\_]", " ", text)
-    return " ".join("".join(c for c in text if c.isalnum() or c.isspace() or ord(c) > 127).split())
 
 
 def _texts(value: Any) -> Iterable[str]:
@@ -157,17 +160,17 @@ def _texts(value: Any) -> Iterable[str]:
 
 
 def _string(value: Any, modifier: str, text: str, *_: Any) -> bool:
-    text = text.replace("\\|", "|").replace("\\$", "$")
+    text = meant(text)
     if modifier == "exact":
         return text in _texts(value)
     if modifier == "contains":
-        return any(_plain(text) in _plain(each) for each in _texts(value))
-    return any(_plain(each).startswith(_plain(text)) for each in _texts(value))
+        return any(plain(text) in plain(each) for each in _texts(value))
+    return any(plain(each).startswith(plain(text)) for each in _texts(value))
 
 
 def _phonetic(value: Any, modifier: str, text: str, *_: Any) -> bool:
-    heard = {_soundex(word) for each in _texts(value) for word in re.findall(r"[a-z]+", _plain(each).replace(" ", "-"))}
-    return all(_soundex(word) in heard for word in _plain(text).split())
+    heard = {_soundex(word) for each in _texts(value) for word in re.findall(r"[a-z]+", plain(each).replace(" ", "-"))}
+    return all(_soundex(word) in heard for word in plain(text).split())
 
 
 def _soundex(word: str) -> str:
@@ -195,13 +198,15 @@ def _token(value: Any, modifier: str, text: str, definition: Any, *_: Any) -> bo
     if modifier == "text":
         beside = value.get("type", value) if isinstance(value, dict) else {}
         texts = [beside.get("text"), beside.get("display"), *(c.get("display") for c in beside.get("coding", ()))]
-        return any(_plain(each).startswith(_plain(text)) for each in texts if each)
+        return any(plain(each).startswith(plain(meant(text))) for each in texts if each)
     if modifier == "of-type":
-        system, code, number = text.split("|")
-        kinds = [(c.get("system"), c.get("code")) for c in value.get("type", {}).get("coding", ())]
+        system, code, number = map(meant, split(text, "|"))
+        kind = value.get("type") if isinstance(value, dict) else None
+        kinds = [(c.get("system"), c.get("code")) for c in (kind or {}).get("coding", ())]
         return (system, code) in kinds and value.get("value") == number
-    system, bar, code = text.rpartition("|")
-    fold = _contact if "telecom" in definition.expression else str
+    *systems, code = map(meant, split(text, "|"))
+    system, bar = "".join(systems), bool(systems)
+    fold = _contact if CONTACT.search(definition.expression) else str
     return any(
         (not bar or system == own or _implied(value, system, definition)) and (not code or fold(code) == fold(found))
         for own, found in _codes(value)
@@ -217,26 +222,29 @@ def _implied(value: Any, system: str, definition: Any) -> bool:
 
 def _reference(value: Any, modifier: str, text: str, definition: Any, base: str, now: datetime) -> bool:
     if modifier == "identifier":
-        return _token(value.get("identifier", {}), "", text, definition)
+        return isinstance(value, dict) and _token(value.get("identifier", {}), "", text, definition)
     literal = value if isinstance(value, str) else value.get("reference", "")
-    literal, text = literal.removeprefix(f"{base}/"), text.replace("\\|", "|").removeprefix(f"{base}/")
+    literal, text = literal.removeprefix(f"{base}/"), meant(text).removeprefix(f"{base}/")
     if modifier:
         text = text if "/" in text else f"{modifier}/{text}"
     if isinstance(value, str):
         return text in (literal, literal.split("|")[0])
     if "/" not in text and ":" not in text:
-        return re.fullmatch(rf"[A-Z][a-zA-Z]+/{re.escape(text)}(/_history/.*)?", literal) is not None
+        target = re.fullmatch(rf"([A-Z][a-zA-Z]+)/{re.escape(text)}(/_history/.*)?", literal)
+        return target is not None and (not definition.targets or target.group(1) in definition.targets)
     return text in (literal, literal.split("/_history/")[0])
 
 
 def _uri(value: str, modifier: str, text: str, *_: Any) -> bool:
+    text = meant(text)
+    known = (value, value.split("|")[0])
     if modifier == "below":
-        return value == text or value.startswith(text.rstrip("/") + "/")
+        return any(each == text or each.startswith(text.rstrip("/") + "/") for each in known)
     if modifier == "above":
-        return text == value or text.startswith(value.rstrip("/") + "/")
+        return any(each == text or f"{text}/".startswith(each.rstrip("/") + "/") for each in known)
     if modifier == "contains":
         return text in value
-    return text in (value, value.split("|")[0])
+    return text in known
 
 
 def _bounds(text: str) -> Range:
@@ -261,6 +269,31 @@ def _moment(text: str, time: str) -> Range:
     digits = len(clock.group().partition(".")[2])
     width = timedelta(seconds=1) if clock.group().count(":") == 2 else timedelta(minutes=1)
     return first, first + (max(timedelta(seconds=1) / 10**digits, timedelta(milliseconds=1)) if digits else width)
+
+
+def _is_dated(value: Any) -> bool:
+    """Not what only says how often. https://hl7.org/fhir/R4/search.html#date"""
+    if not isinstance(value, dict):
+        return re.match(r"\d{4}", getattr(value, "asStr", value)) is not None
+    return bool({"start", "end"} & value.get("repeat", {}).get("boundsPeriod", value).keys()) or "event" in value
+
+
+def _is_reference(value: Any) -> bool:
+    """Not the attachment that may stand in its place."""
+    return isinstance(value, str) or bool({"reference", "identifier", "type", "display"} & value.keys())
+
+
+def _is_coded(value: Any) -> bool:
+    """Not an identifier of which only the use is known."""
+    return not isinstance(value, dict) or bool({"coding", "text", "system", "code", "value", "display"} & value.keys())
+
+
+def _any(value: Any) -> bool:
+    return True
+
+
+FITTING: dict[str, Callable[[Any], bool]] = {"date": _is_dated, "reference": _is_reference, "token": _is_coded}
+"""By kind of parameter: which values of its expression it can be about at all."""
 
 
 def _times(value: Any) -> Range:
@@ -386,9 +419,11 @@ def _scale(code: str) -> tuple[str, Callable[[Any], Any]]:
 
 
 def _quantity(value: Any, modifier: str, text: str, *rest: Any) -> bool:
-    number, *unit = text.split("|")
+    number, *unit = map(meant, split(text, "|"))
     system, code = unit or ("", "")
     own = value.get("origin", value.get("low", value.get("high", value)))
+    if "currency" in value:
+        own = {"system": "urn:iso:std:iso:4217", "code": value["currency"]}
     if system == UCUM and code in LINES:
         if own.get("system") != UCUM or own.get("code") not in LINES:
             return False
