@@ -119,6 +119,7 @@ BY_KIND: dict[str, Mapping[str, Condition]] = {
     "_lastUpdated": _COMPARED,
     "_id": {"eq": _as(""), "ne": _as("not")},
     "composite": {"eq": _as("")},
+    "near": {"eq": _as("")},
 }
 """By kind of parameter: what each operator asks. What is not here has no meaning."""
 
