@@ -21,7 +21,7 @@ from fhir_server.store.where import Where
 Filter = dict[str, Any]
 Mutant = Callable[[pytest.MonkeyPatch], None]
 
-FILTERS = ("instance", "superseded", "instances", "living", "versions")
+FILTERS = ("instance", "superseded", "instances", "living", "keyed", "versions")
 """What `Where` makes; a test sees to it that there is nothing else."""
 
 
@@ -77,6 +77,8 @@ def _of_any_tenant(found: Any) -> Any:
 
 def _any_key(wanted: Any) -> Filter:
     """Keys are `tenant|type|id` and `tenant|type|id|version`."""
+    if isinstance(wanted, dict) and "$gte" in wanted:
+        return {"$regex": rf"^[^|]*\|{re.escape(wanted['$gte'].split('|')[1])}\|"}
     keys: Iterable[str] = wanted["$in"] if isinstance(wanted, dict) else [wanted]
     return {"$in": [re.compile(rf"^[^|]*\|{re.escape(each.partition('|')[2])}$") for each in keys]}
 
