@@ -10,11 +10,8 @@ import calendar
 import json
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from fractions import Fraction
 from functools import cache
 from typing import Any
 from xml.etree import ElementTree
@@ -23,10 +20,10 @@ import fhirpathpy
 from fhirpathpy.models import models
 
 from fhir_server.fhir import definitions
-from tests.search.written import meant, plain, split
+from tests.search import naive_numbers
+from tests.search.written import accentless, meant, plain, split
 
 Range = tuple[Any, Any]
-UCUM = "http://unitsofmeasure.org"
 RESOLVE = re.compile(r"\.where\(resolve\(\) is (\w+)\)")
 CAST = re.compile(r"\((.+) as (\w+)\)")
 ABSTRACT = re.compile(r"\A(?:Domain)?Resource\.")
@@ -132,7 +129,13 @@ def extracted(resource: dict[str, Any], expression: str) -> list[Any]:
             understood = re.sub(r"hasExtension\((.+?)\)", r"extension(\1).exists()", CAST.sub(r"\1.ofType(\2)", path))
             values = _compiled(understood)(resource)
             found += [each for each in values if target is None or _refers(each, target.group(1))]
-    return [each for each in found if each is not None]
+    return [_inner(each) for each in found if each is not None]
+
+
+def _inner(value: Any) -> Any:
+    """An extension stands for its value."""
+    held = [name for name in value if name.startswith("value")] if isinstance(value, dict) and "url" in value else []
+    return value[held[0]] if held else value
 
 
 def _refers(value: dict[str, Any], target: str) -> bool:
@@ -334,107 +337,6 @@ def _date(value: Any, modifier: str, text: str, definition: Any, base: str, now:
     }[prefix]
 
 
-def _numbers(value: Any) -> Range:
-    """From the least to the greatest number that the value stands for."""
-    infinite = Decimal("Infinity")
-    if not isinstance(value, dict):
-        return Decimal(str(value)), Decimal(str(value))
-    if "data" in value:
-        limits = {"L": value.get("lowerLimit"), "U": value.get("upperLimit")}
-        samples = [Decimal(str(limits.get(each, each))) for each in value["data"].split() if each != "E"]
-        scaled = [Decimal(str(value["origin"]["value"])) + s * Decimal(str(value.get("factor", 1))) for s in samples]
-        return min(scaled), max(scaled)
-    if "low" in value or "high" in value:
-        return (
-            Decimal(str(value["low"]["value"])) if "low" in value else -infinite,
-            Decimal(str(value["high"]["value"])) if "high" in value else infinite,
-        )
-    number, tiny = Decimal(str(value["value"])), Decimal("1e-12")
-    return {
-        None: (number, number),
-        "<": (-infinite, number - tiny),
-        "<=": (-infinite, number),
-        ">=": (number, infinite),
-        ">": (number + tiny, infinite),
-    }[value.get("comparator")]
-
-
-def _number(value: Any, modifier: str, text: str, *_: Any) -> bool:
-    return _compared(_numbers(value), text, lambda number: number)
-
-
-def _compared(ends: Range, text: str, scaled: Callable[[Any], Any]) -> bool:
-    prefix = text[:2] if text[:2].isalpha() else "eq"
-    written = text.removeprefix(prefix)
-    asked = Decimal(written)
-    mantissa, _, exponent = written.lower().partition("e")
-    decimals = len(mantissa.partition(".")[2])
-    unit = Decimal(10) ** ((int(exponent) - max(decimals, 1)) if exponent else -decimals)
-    low, high = ends
-    within = scaled(asked - unit / 2) <= low and high < scaled(asked + unit / 2)
-    around = max(abs(asked) / 10, unit / 2)
-    return {
-        "eq": within,
-        "ne": not within,
-        "gt": high > scaled(asked),
-        "lt": low < scaled(asked),
-        "ge": high >= scaled(asked),
-        "le": low <= scaled(asked),
-        "sa": low > scaled(asked),
-        "eb": high < scaled(asked),
-        "ap": low <= scaled(asked + around) and high >= scaled(asked - around),
-    }[prefix]
-
-
-LINES: dict[str, tuple[str, str, str]] = {
-    "mg": ("mass", "1/1000", "0"),
-    "g": ("mass", "1", "0"),
-    "kg": ("mass", "1000", "0"),
-    "[lb_av]": ("mass", "453.59237", "0"),
-    "mg/dL": ("mass/volume", "10", "0"),
-    "mg{creat}/dL": ("mass/volume", "10", "0"),
-    "mmol/L": ("amount/volume", "1", "0"),
-    "mol/L": ("amount/volume", "1000", "0"),
-    "mm[Hg]": ("pressure", "133.322", "0"),
-    "kPa": ("pressure", "1000", "0"),
-    "Cel": ("temperature", "1", "273.15"),
-    "[degF]": ("temperature", "5/9", "45967/180"),
-    "/min": ("frequency", "1/60", "0"),
-    "Hz": ("frequency", "1", "0"),
-    "10*3/uL": ("number/volume", "1000000000000", "0"),
-    "10*9/L": ("number/volume", "1000000000000", "0"),
-    "{score}": ("number", "1", "0"),
-    "%": ("number", "1/100", "0"),
-}
-"""Units of UCUM by hand: the dimension, and what a value is multiplied by and what is then added."""
-
-
-def _scale(code: str) -> tuple[str, Callable[[Any], Any]]:
-    dimension, factor, zero = LINES[code]
-
-    def scaled(number: Decimal) -> Any:
-        return Fraction(number) * Fraction(factor) + Fraction(zero) if number.is_finite() else float(number)
-
-    return dimension, scaled
-
-
-def _quantity(value: Any, modifier: str, text: str, *rest: Any) -> bool:
-    number, *unit = map(meant, split(text, "|"))
-    system, code = unit or ("", "")
-    own = value.get("origin", value.get("low", value.get("high", value)))
-    if "currency" in value:
-        own = {"system": "urn:iso:std:iso:4217", "code": value["currency"]}
-    if system == UCUM and code in LINES:
-        if own.get("system") != UCUM or own.get("code") not in LINES:
-            return False
-        (asked, scaled), (found, converted) = (_scale(each) for each in (code, own["code"]))
-        low, high = _numbers(value)
-        return asked == found and _compared((converted(low), converted(high)), number, scaled)
-    fits = not system or system == own.get("system")
-    named = not code or code == own.get("code") or (not system and code == own.get("unit"))
-    return fits and named and _number(value, modifier, number)
-
-
 def _special(value: Any, modifier: str, text: str, *_: Any) -> bool:
     """By the law of cosines."""
     latitude, longitude, distance, unit = [*text.split("|"), "", ""][:4]
@@ -455,19 +357,15 @@ def _worded(resource: dict[str, Any], code: str, text: str) -> bool:
             [v for k, v in resource.items() if k not in ("text", "id", "meta", "resourceType", "subject")],
             ensure_ascii=False,
         )
-    has = set(re.split(r"[^a-z0-9]+", _accentless(written)))
+    has = set(re.split(r"[^a-z0-9]+", accentless(written)))
 
     def truth(match: re.Match[str]) -> str:
-        word = _accentless(match.group())
+        word = accentless(match.group())
         return word if word in ("and", "or", "not") else str(all(each in has for each in word.split("-")))
 
     asked = re.sub(r"[^\s()]+", truth, text)
     spaced = re.sub(r"(?<=True|alse)\s+(?=True|False|not|\()|(?<=\))\s+(?=True|False|not|\()", " and ", asked)
     return bool(eval(spaced.strip()))
-
-
-def _accentless(text: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
 
 
 KINDS: dict[str, Callable[..., bool]] = {
@@ -477,7 +375,7 @@ KINDS: dict[str, Callable[..., bool]] = {
     "reference": _reference,
     "uri": _uri,
     "date": _date,
-    "number": _number,
-    "quantity": _quantity,
+    "number": naive_numbers.number,
+    "quantity": naive_numbers.quantity,
     "special": _special,
 }

@@ -10,6 +10,7 @@ from typing import Any
 from fhir_server.search.registry import parameters
 from fhir_server.search.values import PREFIXES
 from tests.search import arbitrary, naive
+from tests.search.naive_numbers import numbers
 from tests.search.queries import escaped
 from tests.search.written import plain
 
@@ -144,7 +145,7 @@ def _date(chance: random.Random, value: Any) -> str | None:
 
 
 def _numeric(chance: random.Random, value: Any) -> str | None:
-    limits = [each for each in naive._numbers(value) if each.is_finite()]
+    limits = [each for each in numbers(value) if each.is_finite()]
     if not limits:
         return None
     exact = chance.choice((*limits, arbitrary.number(chance)))

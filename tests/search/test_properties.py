@@ -17,7 +17,7 @@ from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
 from fhir_server.search.types.string import folded
 from fhir_server.search.values import PREFIXES
-from tests.search import naive
+from tests.search import naive, naive_numbers
 from tests.search.queries import escaped
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -218,16 +218,16 @@ def test_a_composite_of_a_date_has_every_prefix(value: dict[str, Any], prefix: s
     assert found(resource, query) == naive.finds(resource, [query], "", NOW)
 
 
-converted = st.sampled_from(sorted(naive.LINES))
+converted = st.sampled_from(sorted(naive_numbers.LINES))
 
 
 @given(numbers, converted, st.sampled_from([None, "<", "<=", ">", ">="]), prefixes, numbers, converted)
 def test_units_of_one_dimension_find_each_other_and_no_others(
     value: Decimal, unit: str, comparator: str | None, prefix: str, asked: Decimal, other: str
 ) -> None:
-    quantity = {"value": value, "system": naive.UCUM, "code": unit}
+    quantity = {"value": value, "system": naive_numbers.UCUM, "code": unit}
     resource = observation(valueQuantity={**quantity, **({"comparator": comparator} if comparator else {})})
-    query = ("value-quantity", f"{prefix}{asked}|{naive.UCUM}|{other}")
+    query = ("value-quantity", f"{prefix}{asked}|{naive_numbers.UCUM}|{other}")
     assert found(resource, query) == naive.finds(resource, [query], "", NOW)
 
 
@@ -235,8 +235,8 @@ def test_units_of_one_dimension_find_each_other_and_no_others(
 def test_a_value_is_found_in_a_greater_unit_to_its_own_precision(value: Decimal, units: tuple[str, str]) -> None:
     small, large = units
     thousandth = Decimal(value).scaleb(-3)
-    resource = observation(valueQuantity={"value": value, "system": naive.UCUM, "code": small})
-    assert found(resource, ("value-quantity", f"{thousandth:f}|{naive.UCUM}|{large}"))
+    resource = observation(valueQuantity={"value": value, "system": naive_numbers.UCUM, "code": small})
+    assert found(resource, ("value-quantity", f"{thousandth:f}|{naive_numbers.UCUM}|{large}"))
 
 
 @given(numbers, numbers, prefixes, numbers)

@@ -28,3 +28,8 @@ def plain(text: str) -> str:
     text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
     text = re.sub(r"[-/\\_]", " ", text)
     return " ".join("".join(c for c in text if c.isalnum() or c.isspace() or ord(c) > 127).split())
+
+
+def accentless(text: str) -> str:
+    """Without accents and case."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
