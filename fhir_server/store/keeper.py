@@ -15,7 +15,7 @@ LOGGER = logging.getLogger("fhir_server.store")
 
 Spawn = Callable[[], "subprocess.Popen[bytes]"]
 
-STEADY_SECONDS = 10.0
+STEADY_SECONDS = 2.0
 """One that lived longer is started again at once; after a shorter life each start waits longer."""
 LONGEST_PAUSE = 30.0
 
