@@ -15,7 +15,7 @@ from fhir_server.mapping.identity import key_text
 
 
 def digest_of(value: Any, others: tuple[Any, ...]) -> bool | None:
-    """A test: the value is the SHA-256 of the other columns, joined by `|`; so is none, where nothing was hashed."""
+    """A test: the value is the SHA-256 of the other columns, joined by a bar; so is none, where nothing was hashed."""
     if value is None:
         return True
     content = "|".join(map(_written, others))
