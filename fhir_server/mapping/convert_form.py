@@ -26,11 +26,14 @@ NUMBERED = {"iop": "pressure", "rom": "angle", "strength": "grade"}
 
 
 def objects(value: Any, name: str) -> list[Object] | None:
-    """The entries of a JSON array as objects; a bare word becomes one with the word as this member."""
-    if not isinstance(value, list):
-        raise Fault("JSON_INVALID", "The column holds no JSON array.")
-    found = [each if isinstance(each, dict) else {name: text(each)} for each in value if each is not None]
+    """The entries of a JSON array, or a single one, as objects; a bare word becomes one with it as this member."""
+    entries = value if isinstance(value, list) else [value]
+    found = [each if isinstance(each, dict) else {name: _words(each)} for each in entries if each is not None]
     return [each for each in found if any(entry is not None for entry in each.values())] or None
+
+
+def _words(value: Any) -> str | None:
+    return json_text(value) if isinstance(value, list) else text(value)
 
 
 def members(value: Any, skipped: Words) -> list[Object] | None:
@@ -183,7 +186,7 @@ def size(value: Any, height: Any) -> str:
 JSON = frozenset({"json", "item"})
 ITEM = "BackboneElement"
 CONVERTERS = {
-    "objects": Converter(objects, JSON, LIST, ("field",), fails=True, nested=True),
+    "objects": Converter(objects, JSON, LIST, ("field",), nested=True),
     "members": Converter(members, JSON, LIST, ("value*",), fails=True, nested=True),
     "answered": Converter(answered, JSON, ITEM, nested=True),
     "pages": Converter(pages, JSON, LIST, fails=True, nested=True),

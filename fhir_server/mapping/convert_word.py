@@ -97,7 +97,7 @@ CONVERTERS = {
     "joined": Converter(joined, ITEM, "text", ("column+",), none=True),
     "headed": Converter(headed, ITEM, "text", ("word+", "column*"), none=True),
     "otherwise": Converter(otherwise, ANY, SAME, ("column+",), none=True),
-    "code": Converter(code, ANY, "code", ("word",)),
+    "code": Converter(code, ANY, "code", ("word",), nested=True),
     "coding": Converter(coding, ANY, "Coding", ("coding",)),
     "address": Converter(address, ANY, "url", ("system",)),
     "canonical": Converter(canonical, ITEM, "canonical", ("system",)),
