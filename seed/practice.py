@@ -27,6 +27,7 @@ class Practice:
     strict: bool
     """The database checks its column types: dates cannot be dirty."""
     key: str = SAMPLE_KEY
+    seed: int = 1
     insured: dict[int, str] = field(default_factory=dict)
     """Payers of clients."""
     took_place: list[tuple[int, int, int, str]] = field(default_factory=list)

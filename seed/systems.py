@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from seed import pms
+from seed import emr, pms
 from seed.sealing import SAMPLE_KEY
 
 
@@ -28,5 +28,6 @@ class System:
 
 
 SYSTEMS: Mapping[str, System] = {
+    "emr": System("HIPAA-compliant EMR", emr.write, {"pii": SAMPLE_KEY}),
     "pms": System("Practice management system", pms.write, {"pii": SAMPLE_KEY}),
 }

@@ -89,6 +89,7 @@ class _Check:
         used |= {each.by for each in table.merges.values()} | {
             name for each in table.merges.values() for name in each.order
         }
+        used |= {each.name for each in (table.lock.reason, table.lock.hash) if each} if table.lock else set()
         for name in (
             *table.key,
             *table.watermark,
@@ -111,7 +112,7 @@ class _Check:
             if column.name == "item":
                 yield column
         for step in leaf.pipe.steps:
-            if step.name in ("having", "gather", "total") and step.args:
+            if step.name in ("having", "gather", "total", "latest") and step.args:
                 yield Column("item", str(step.args[0]))
 
     def _related(self) -> None:

@@ -33,6 +33,7 @@ FITS: Mapping[str, frozenset[str]] = {
     "number": frozenset({"decimal"}),
     "test": frozenset({"boolean"}),
     "url": frozenset({"url", "uri"}),
+    "canonical": frozenset({"canonical", "uri"}),
     "Quantity": frozenset({"Quantity", "SimpleQuantity"}),
 }
 """Element types that a kind may become; any other kind becomes the type of its own name."""
@@ -212,7 +213,7 @@ def arguments(found: Leaf, table: TableMapping, catalogue: Catalogue, scope: Sco
             for value in values:
                 if isinstance(value, str) and each.kind in ARGUMENTS:
                     ARGUMENTS[each.kind](value, step, found, table, catalogue)
-        if step.name in ("having", "gather", "total"):
+        if step.name in ("having", "gather", "total", "latest"):
             rows = scope.rows(found.pipe.column)
             if str(step.args[0]) not in rows:
                 raise Misfit(

@@ -20,10 +20,10 @@ from fhir_server.mapping.convert_list import field, json_value
 from fhir_server.mapping.convert_time import inverted
 from fhir_server.mapping.elements import root
 from fhir_server.mapping.emit import Nodes, none_of, uncertain
-from fhir_server.mapping.emit_pipe import Value
+from fhir_server.mapping.emit_columns import variable
+from fhir_server.mapping.emit_pipe import VARIES, Value
 from fhir_server.mapping.fault import Findings
 from fhir_server.mapping.features import is_feature
-from fhir_server.mapping.grammar import Column
 from fhir_server.mapping.kinds import Scope, column_kind
 from fhir_server.mapping.model import Leaf, Output, TableMapping, output_leaves
 from fhir_server.mapping.profiles import Profile
@@ -36,6 +36,13 @@ TEST_ARGS = "row, related, context, findings"
 TIMES = frozenset({"timestamp", "timestamptz"})
 LEGACY = frozenset({("identifier", "use"), ("identifier", "system"), ("identifier", "value")})
 """What the identifier that carries the key of the row always has; it has no type."""
+
+
+REFUSED: Mapping[str, str] = {
+    "HASH_CHAIN_BROKEN": "The row is not the one whose hash was kept, or the row before it is gone.",
+    "SIGNATURE_MISMATCH": "The row is not the one that was signed.",
+}
+"""What is said of a row that a test does not let pass, by code."""
 
 
 class Draft(NamedTuple):
@@ -70,11 +77,12 @@ class Compiled:
         drafts: list[Draft] = []
         for code, column, accepts in self._accepts:
             if not accepts(row, related, context, findings):
-                message = "The row is of no kind that is mapped."
+                message = REFUSED.get(code, "The row is of no kind that is mapped.")
                 findings.append(fault.Finding(code, fault.ERROR, column, self.table.name, message))
                 return drafts
         for function in self._rows:
             function(row, key, related, context, findings, drafts)
+        findings[:] = dict.fromkeys(findings)  # A decoded value that several outputs use fails once.
         return drafts
 
     def merged(
@@ -94,6 +102,11 @@ class Compiled:
         return self._locked is not None and self._locked(row, related, context, [])
 
 
+def place_of(item: Any, position: int) -> Any:
+    """What tells the entries of a list apart: a key of their own, where they have one, else their position."""
+    return item["key"] if isinstance(item, dict) and isinstance(item.get("key"), str) else position
+
+
 def compiled(table: TableMapping, catalogue: Catalogue) -> Compiled:
     """The functions of a declaration that has been checked."""
     writer = Writer()
@@ -111,6 +124,7 @@ def compiled(table: TableMapping, catalogue: Catalogue) -> Compiled:
         natural=identity.natural,
         merged_key=identity.merged_key,
         quote=quote,
+        place_of=place_of,
         Draft=Draft,
     )
     names = [_Function(writer, table, catalogue, output).write() for output in table.outputs]
@@ -195,16 +209,17 @@ class _Function:
         """Keys, times of change and the subject create no output."""
         pipes = [leaf.pipe for leaf in output_leaves(self.output) if self._is_creating(leaf)]
         self.nodes.columns.load(pipes)
-        names = dict.fromkeys(f"c_{pipe.column.name}" for pipe in pipes if pipe.column.name in self.table.columns)
+        names = dict.fromkeys(variable(pipe.column) for pipe in pipes)
         with self.writer.block(f"if {' and '.join(f'{name} is None' for name in names) or True}"):
             self.writer.line("return")
 
     def _is_creating(self, leaf: Leaf) -> bool:
         column = leaf.pipe.column
-        if column.name not in self.table.columns or column.name in self.nodes.pipes.steering or column.field:
+        is_own = column.name in self.table.columns or column.name in self.table.decode
+        if not is_own or column.name in self.nodes.pipes.steering:
             return False
         about_patient = any(step.name == "reference" and step.args[0] == "Patient" for step in leaf.pipe.steps)
-        return not about_patient and column_kind(Column(column.name), self.scope) not in TIMES
+        return not about_patient and column_kind(column, self.scope) not in TIMES
 
     def _key(self) -> None:
         if self.output.key:
@@ -219,7 +234,7 @@ class _Function:
         self.nodes.pipes.items_of = items.column
         with self.writer.block(f"for position, item in enumerate({items.name} or (), 1)"):
             self.nodes.columns.items([leaf.pipe for leaf in output_leaves(self.output)], self.scope)
-            self._resource(f"f'{self.output.name}:{{position}}'")
+            self._resource(f"f'{self.output.name}:{{place_of(item, position)}}'")
 
     def _resource(self, name: str) -> None:
         """The resource itself, or nothing where a required element has no value."""
@@ -234,7 +249,13 @@ class _Function:
         head = f"'resourceType': {self.output.resource_type!r}, 'id': {resource_id}"
         if not is_feature(self.output.resource_type):
             origin = f"urn:legacy:{self.table.source}:{self.table.table}:"
-            write(f"meta = {{'source': {origin!r} + (key if key.isalnum() else quote(key, safe='~:')){self._tags()}}}")
+            place = self.place.child("meta")
+            meta = {
+                each: self.nodes.node(node, place.child(each), self.scope) for each, node in self.output.meta.items()
+            }
+            tags = self._tags(meta)
+            write(f"meta = {{'source': {origin!r} + (key if key.isalnum() else quote(key, safe='~:')){tags}}}")
+            self._labels(meta)
             head += ", 'meta': meta"
         self.nodes.fill("resource", children, head)
         for profile in self.output.profiles:
@@ -266,14 +287,20 @@ class _Function:
             with self.writer.block(f"if {' or '.join(f'({none_of(names, children)})' for names in wanted)}"):
                 self.writer.line(self.leave)
 
-    def _tags(self) -> str:
+    def _tags(self, own: Mapping[str, Value]) -> str:
+        """What is the same for every row."""
         tag = {"system": f"{self.catalogue.base}/CodeSystem/legacy-source", "code": self.table.source}
-        meta = self.place.child("meta")
-        own = {name: self.nodes.node(node, meta.child(name), self.scope) for name, node in self.output.meta.items()}
-        shared = {name: value.shared for name, value in own.items()}
+        shared = {name: value.shared for name, value in own.items() if value.shared is not VARIES}
         tags = [tag, *shared.pop("tag", [])]
         parts = [f", 'tag': {self.writer.constant(tags)}"]
         return "".join([*parts, *(f", {name!r}: {self.writer.constant(value)}" for name, value in shared.items())])
+
+    def _labels(self, own: Mapping[str, Value]) -> None:
+        """What a row says about its resource: that it is sensitive."""
+        for name, value in own.items():
+            if value.shared is VARIES:
+                with self.writer.block(f"if {value.name} is not None"):
+                    self.writer.line(f"meta[{name!r}] = {value.name}")
 
     def _claim(self, profile: Profile, children: Mapping[str, Value]) -> None:
         """Only what can be missing is looked for; the legacy identifier is always there, required elements are too."""

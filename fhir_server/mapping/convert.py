@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from fhir_server.mapping import (
     convert_code,
     convert_contact,
+    convert_dicom,
+    convert_dose,
+    convert_form,
+    convert_integrity,
     convert_list,
     convert_measure,
     convert_number,
     convert_secret,
     convert_text,
     convert_time,
+    convert_word,
 )
 from fhir_server.mapping.converter import Converter
 
@@ -25,6 +30,11 @@ CONVERTERS: Mapping[str, Converter] = {
     **convert_list.CONVERTERS,
     **convert_secret.CONVERTERS,
     **convert_measure.CONVERTERS,
+    **convert_word.CONVERTERS,
+    **convert_integrity.CONVERTERS,
+    **convert_dose.CONVERTERS,
+    **convert_dicom.CONVERTERS,
+    **convert_form.CONVERTERS,
     "absent": Converter(lambda value: value, frozenset({"*"}), "same", ("word",), none=True, always=True),
 }
 """`absent(unknown)` is written by the compiler, which knows what the element can say instead of a value."""

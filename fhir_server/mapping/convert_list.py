@@ -34,6 +34,17 @@ def field(value: Any, name: str) -> Any:
     return text(found) if isinstance(found, str) else found
 
 
+def member_of(value: Any, name: str | None) -> str | None:
+    """The text of a column, or of a member of a JSON column."""
+    if name is None:
+        return text(value)
+    try:
+        found = field(json_value(value), name)
+    except Fault:
+        return None
+    return None if isinstance(found, dict | list) else text(found)
+
+
 def listed(value: Any) -> list[Any] | None:
     """The entries of a JSON array, without the empty ones and without repeats."""
     if not isinstance(value, list):
@@ -90,14 +101,21 @@ def total(rows: Sequence[Row], name: str, context: Context) -> dict[str, Any] | 
     return {"value": cents(sum(found, Decimal(0))), "currency": context.currency} if found else None
 
 
+def latest(rows: Sequence[Row], name: str) -> Any:
+    """What the last of the rows has in a column."""
+    found = rows[-1][name] if rows else None
+    return text(found) if isinstance(found, str) else found
+
+
 JSON = frozenset({"json", "item"})
 CONVERTERS = {
-    "listed": Converter(listed, JSON, LIST, fails=True),
-    "entries": Converter(entries, JSON, LIST, fails=True),
+    "listed": Converter(listed, JSON, LIST, fails=True, nested=True),
+    "entries": Converter(entries, JSON, LIST, fails=True, nested=True),
     "lines": Converter(lines, TEXT, LIST),
     "split": Converter(split, TEXT, LIST),
     "having": Converter(having, frozenset({ROWS}), ROWS, ("field", "value+")),
     "gather": Converter(gather, frozenset({ROWS}), LIST, ("field",)),
     "total": Converter(total, frozenset({ROWS}), "Money", ("field",), fails=True, context=True),
+    "latest": Converter(latest, frozenset({ROWS}), "item", ("field",)),
     "json": Converter(json_value, TEXT, "json", fails=True),
 }

@@ -85,6 +85,11 @@ def past(value: str, context: Context) -> str:
     return value
 
 
+def begun(value: str, context: Context) -> str | None:
+    """A day or moment that is not in the future."""
+    return value if value[:10] <= context.today.isoformat() else None
+
+
 def lapsed(value: str | None, after: str, before: str, context: Context) -> str:
     """One word once the day is past, another until then and where there is no day."""
     return after if value is not None and value[:10] < context.today.isoformat() else before
@@ -126,6 +131,7 @@ CONVERTERS = {
     "instant": Converter(instant, MOMENT, "instant", fails=True, context=True),
     "time": Converter(clock, frozenset({"time", "text", "item"}), "time", fails=True),
     "past": Converter(past, DATES, "same", fails=True, context=True),
+    "begun": Converter(begun, DATES, "same", context=True),
     "lapsed": Converter(lapsed, DATES, "code", ("word", "word"), none=True, context=True, always=True),
     "plus_minutes": Converter(plus_minutes, frozenset({"instant"}), "same", ("column",)),
     "not_before": Converter(

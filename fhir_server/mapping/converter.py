@@ -43,3 +43,5 @@ class Converter:
     """Takes the context as its last argument."""
     always: bool = False
     """Gives a value in any case."""
+    nested: bool = False
+    """Takes the lists and objects of a JSON value as well as its words and numbers."""

@@ -143,9 +143,9 @@ class _Reader:
     def _merge(self, name: str, found: Node) -> Merge:
         part = table(found, self.file, f"'{name}'")
         _known(part, frozenset({"by", "order"}), self.file, f"'{name}'", complete=True)
-        by = template.leaf(part.entries["by"], self.file, "by").pipe.column.name
+        by = template.leaf(part.entries["by"], self.file, "by").pipe.column
         order = template.leaves(part.entries["order"], self.file, "order")
-        return Merge(name, by, tuple(each.pipe.column.name for each in order), part.line)
+        return Merge(name, by.name, tuple(each.pipe.column.name for each in order), part.line, by.field)
 
     def _lock(self) -> Lock | None:
         if "lock" not in self.whole.entries:

@@ -8,6 +8,7 @@ from typing import Any
 from fhir_server.fhir.definitions import codes
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.convert import CONVERTERS
+from fhir_server.mapping.converter import TEXT
 from fhir_server.mapping.elements import Place
 from fhir_server.mapping.emit_columns import attempt, variable
 from fhir_server.mapping.grammar import Column, Pipe, Step
@@ -51,8 +52,7 @@ class Pipes:
         """The value at the end of the pipe."""
         column = self.items_of if pipe.column.name == ITEM else str(pipe.column).removeprefix("$")
         if self._may_nest(pipe):
-            with self.writer.block(f"if {variable(pipe.column)}.__class__ in (dict, list)"):
-                self.writer.line(f"{variable(pipe.column)} = noted(findings, NESTED, {column!r}, {path!r})")
+            self._unnested(pipe, column, path)
         if not pipe.steps:
             return Value(variable(pipe.column), self._creates(pipe, variable(pipe.column)), column=column)
         name, always = self.writer.fresh(), False
@@ -62,9 +62,18 @@ class Pipes:
             always = CONVERTERS[step.name].always or (always and step.name not in ("given", "unless"))
         return Value(name, self._creates(pipe, name), always, column)
 
+    def _unnested(self, pipe: Pipe, column: str, path: str) -> None:
+        """A word or number out of JSON, and a word where only words will do."""
+        name = variable(pipe.column)
+        with self.writer.block(f"if {name}.__class__ in (dict, list)"):
+            self.writer.line(f"{name} = noted(findings, NESTED, {column!r}, {path!r})")
+        if not pipe.steps or CONVERTERS[pipe.steps[0].name].takes == TEXT:
+            with self.writer.block(f"elif {name} is not None and {name}.__class__ is not str"):
+                self.writer.line(f"{name} = text({name})")
+
     def _may_nest(self, pipe: Pipe) -> bool:
         """Whether the value comes out of JSON, where anything may stand in place of a word or number."""
-        if pipe.steps and pipe.steps[0].name in ("listed", "entries"):
+        if pipe.steps and CONVERTERS[pipe.steps[0].name].nested:
             return False
         in_json = pipe.column.field is not None and pipe.column.name not in self.table.parents
         return pipe.column.name == ITEM or in_json
@@ -118,6 +127,8 @@ class Pipes:
 
     def _argument(self, kind: str, value: Any, place: Place | None) -> str:
         if kind == "column":
+            if isinstance(value, tuple):
+                return f"({''.join(f'{variable(each)}, ' for each in value)})"
             return "None" if value is None else variable(value)
         if kind == "map":
             return self._map(value, place)

@@ -156,10 +156,10 @@ class Translation:
         found, known = self._translated(value)
         if known:
             return found
-        severity = ERROR if self.required else WARNING
-        raise Fault(
-            "UNMAPPED_CODE", f"The map '{self.map.name}' has no line for this value.", kept=found, severity=severity
-        )
+        message = f"The map '{self.map.name}' has no line for this value."
+        if self.required:
+            raise Fault("UNMAPPED_CODE", message, severity=ERROR)
+        raise Fault("UNMAPPED_CODE", message, kept=found, severity=WARNING)
 
     def _translate(self, value: Any) -> tuple[Any, bool]:
         target = self.map.target(value)

@@ -118,6 +118,8 @@ class Merge:
     by: str
     order: tuple[str, ...]
     line: int
+    field: str | None = None
+    """The member of a JSON column that holds the value: `$dicom_metadata.StudyInstanceUID`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ class Outcome:
     merges: dict[str, str] = field(default_factory=dict)
     """The value by which the row belongs to each merge."""
     changed_at: str | None = None
+    locked: str | None = None
+    """The hash of a row that may not change from now on."""
     is_group: bool = False
     is_removed: bool = False
     """The row is no longer in the source."""

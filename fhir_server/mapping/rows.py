@@ -10,13 +10,15 @@ from fhir_server.fhir import validate
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.mapping.compile import Compiled, Draft
 from fhir_server.mapping.context import Context
+from fhir_server.mapping.convert_list import member_of
+from fhir_server.mapping.convert_number import is_true
 from fhir_server.mapping.fault import ERROR, Finding
 from fhir_server.mapping.features import described, is_feature
 from fhir_server.mapping.identity import key_text, merged_key
 from fhir_server.mapping.outcome import DELETED, QUARANTINED, SKIPPED, UNCHANGED, WITH_WARNINGS, Outcome
 from fhir_server.mapping.snapshot import row_hash
 from fhir_server.mapping.source import Row, Source
-from fhir_server.mapping.tenancy import TENANT
+from fhir_server.mapping.tenancy import TENANT, is_for_all
 from fhir_server.mapping.text import text
 
 WHOLE_ROW = "*"
@@ -105,7 +107,7 @@ class Rows:
     def _row(self, key: str, row: Row, related: dict[str, Any], known: States) -> Outcome:
         outcome = Outcome(key, self._hash([row], [related]), row, known.get(key, {}))
         outcome.changed_at = self._changed_at(row)
-        outcome.merges = {name: value for name, at in self.merge_at.items() if (value := text(row[at])) is not None}
+        outcome.merges = {name: value for name in self.merge_at if (value := self._merged_by(name, row)) is not None}
         if self._is_known(outcome):
             outcome.status = UNCHANGED
             return outcome
@@ -125,7 +127,10 @@ class Rows:
                 self._finding("CROSS_TENANT_REF", foreign, f"'{foreign}' is a row of another tenant.")
             )
             return
-        if outcome.known and self.table.locked(row, related, self.context):
+        outcome.locked = self._locked(row, related)
+        if outcome.locked and any(
+            state.get("locked", outcome.locked) != outcome.locked for state in outcome.known.values()
+        ):
             outcome.findings.append(self._finding("LOCKED_ROW_CHANGED", "", "The row is locked and has changed."))
             return
         outcome.drafts = self.table.drafts(row, outcome.key, related, self.context, outcome.findings)
@@ -167,11 +172,18 @@ class Rows:
             if not state or state["mapping_version"] != self.table.table.version:
                 outcome.drafts.append(draft)
 
+    def _raw_value(self, merge: str, row: Sequence[Any]) -> Any:
+        """What a row is merged by, as the source has it."""
+        found = self._merged_by(merge, row)
+        return found if found is None or self.table.table.merges[merge].field else row[self.merge_at[merge]]
+
+    def _merged_by(self, merge: str, row: Sequence[Any]) -> str | None:
+        return member_of(row[self.merge_at[merge]], self.table.table.merges[merge].field)
+
     async def _groups(self, merge: str, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """The groups whose rows have changed, each with all of its rows."""
-        at = self.merge_at[merge]
         touched = [outcome for outcome in outcomes if outcome.status not in (UNCHANGED, QUARANTINED)]
-        values = {outcome.row[at] for outcome in touched if text(outcome.row[at]) is not None}
+        values = {value for outcome in touched if (value := self._raw_value(merge, outcome.row)) is not None}
         values |= {value for outcome in touched for value in _left(merge, outcome)}
         if not values:
             return []
@@ -224,6 +236,12 @@ class Rows:
         values = [row[at] for row in rows for at in self.hashed]
         return row_hash(self.table.table.version, values, related)
 
+    def _locked(self, row: Sequence[Any], related: Mapping[str, Any]) -> str | None:
+        """Of a locked row what may not change: its own values, whatever the declaration or the rows around it say."""
+        if not self.table.locked(row, related, self.context):
+            return None
+        return row_hash("", [row[at] for at in self.hashed], ())
+
     def _is_known(self, outcome: Outcome) -> bool:
         """Whether an earlier run has seen the row as it is now, with this declaration."""
         whole = outcome.known.get(WHOLE_ROW)
@@ -239,6 +257,10 @@ class Rows:
         for name in self.table.table.tenant:
             if name in self.table.table.children:
                 return self.tenant or EVERYONE
+            if is_for_all(self.table.table, name):
+                if is_true(row[self.at[name]]):
+                    return self.tenant or EVERYONE
+                continue
             parent = related.get(name) or {}
             found = text(row[self.at[name]] if name in self.at else parent.get(TENANT))
             if found is not None:

@@ -132,6 +132,7 @@ class Sink:
             "merges": outcome.merges,
             "last_mapped_at": now,
             "run_id": run_id,
+            **({"locked": outcome.locked} if outcome.locked and outcome.status != QUARANTINED else {}),
         }
         told: set[str] = set()
         for draft in outcome.drafts:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Engine,
     column,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from fhir_server.mapping.convert_list import member_of
 from fhir_server.mapping.model import Children, Merge, Parent, TableMapping
 from fhir_server.mapping.problem import Problem, suggestion
 from fhir_server.mapping.tenancy import TENANT, Tenancy, named
@@ -177,7 +179,7 @@ class Source:
 
     def merged(self, mapping: TableMapping, merge: Merge, values: set[Any], tenant: str | None) -> dict[Any, list[Row]]:
         """All rows of each value, in the order that the merge states."""
-        by: ColumnElement[Any] = column(merge.by)
+        by: ColumnElement[Any] = column(merge.by, JSON)[merge.field].as_string() if merge.field else column(merge.by)
         wanted: Any = (
             select(*map(column, mapping.columns))
             .select_from(named(mapping.table))
@@ -189,7 +191,8 @@ class Source:
         with self.engine.connect() as connection:
             for some in _chunks(sorted(values, key=repr)):
                 for row in connection.execute(wanted.where(by.in_(some))):
-                    grouped.setdefault(row[at], []).append(tuple(row))
+                    value = member_of(row[at], merge.field) if merge.field else row[at]
+                    grouped.setdefault(value, []).append(tuple(row))
         return grouped
 
     def orphans(self, mapping: TableMapping, name: str, target: TableMapping | None, tenant: str | None) -> int:

@@ -49,7 +49,7 @@ class Tenancy:
         for name in mapping.tenant:
             if name in mapping.parents:
                 yield self._of_parent(mapping, mapping.parents[name], outer)
-            elif name not in mapping.children:
+            elif name not in mapping.children and not is_for_all(mapping, name):
                 yield _column(outer, name)
 
     def _of_parent(self, mapping: TableMapping, parent: Parent, outer: FromClause) -> ColumnElement[Any] | None:
@@ -89,7 +89,7 @@ class Tenancy:
 
     def _type(self, mapping: TableMapping) -> str | None:
         for name in mapping.tenant:
-            if name in mapping.columns:
+            if name in mapping.columns and not is_for_all(mapping, name):
                 return mapping.columns[name].name
             related = mapping.parents.get(name) or mapping.children.get(name)
             other = self.tables.get(related.table) if related else None
@@ -97,6 +97,11 @@ class Tenancy:
             if found:
                 return found
         return None
+
+
+def is_for_all(mapping: TableMapping, name: str) -> bool:
+    """Whether a part of a tenant rule is a flag: where it is set, the row is there for everyone."""
+    return name in mapping.columns and mapping.columns[name].name == "boolean"
 
 
 def _children(mapping: TableMapping) -> list[Children]:

@@ -1,7 +1,8 @@
+import hashlib
 import inspect
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from fhir_server.mapping import document, maps
 from fhir_server.mapping.ciphers import fernet
 from fhir_server.mapping.context import Context
 from fhir_server.mapping.convert import CONVERTERS
+from fhir_server.mapping.convert_dose import dose
+from fhir_server.mapping.convert_integrity import digest_of
 from fhir_server.mapping.convert_measure import quantity_in
 from fhir_server.mapping.convert_time import date_time, instant, inverted
 from fhir_server.mapping.fault import CODES, Fault
@@ -61,6 +64,7 @@ def test_every_converter_that_may_fail_says_so_and_is_in_the_table() -> None:
     assert {name for name in failing if not CONVERTERS[name].fails} == set()
     tried = {case["call"] for lines in TABLE.values() for case in lines}
     untried = {"absent", "map", "code_of", "copy", "note", "const", "cc", "reference", "link", "b64", "fax", "qty_in"}
+    untried |= {"coding", "address", "dose", "page", "form_fields", "dicom_series", "dicom_modalities"}
     assert set(CONVERTERS) - tried == untried
 
 
@@ -129,3 +133,29 @@ def test_a_unit_of_another_column_is_translated() -> None:
     with pytest.raises(Fault) as refused:
         quantity_in("7.20", "spoons", UNITS)
     assert (refused.value.code, refused.value.kept) == ("UNIT_UNMAPPED", {"value": Decimal("7.20"), "unit": "spoons"})
+
+
+def test_a_hash_is_the_same_whatever_database_the_values_come_from() -> None:
+    written = '7|2024-05-06T14:30:00Z||{"a":[1]}|2024-05-06|true'
+    seal = hashlib.sha256(written.encode()).hexdigest()
+    texts = (7, "2024-05-06 14:30:00+00:00", None, {"a": [1]}, "2024-05-06", "true")
+    typed = (7.0, datetime(2024, 5, 6, 16, 30, tzinfo=timezone(timedelta(hours=2))), None, {"a": [1]}, date(2024, 5, 6))
+    assert digest_of(seal, texts)
+    assert digest_of(seal.upper(), (*typed, "true"))
+    assert digest_of(seal, (8, *texts[1:])) is None
+
+
+DOSES = maps.read(
+    "title: t\ntargets: [Quantity.code]\nrows:\n  - {source: [mg], target: UCUM|mg, equivalence: equal}\n",
+    "maps/doses.yaml",
+    "doses",
+    {"UCUM": "http://unitsofmeasure.org", "base": "https://x.example"},
+)
+
+
+def test_a_dose_in_words_is_a_quantity_where_its_unit_is_known() -> None:
+    ten = {"value": Decimal("2.50"), "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
+    assert dose("2.50mg", DOSES) == ten
+    assert dose("2.50 mg", DOSES) == ten
+    assert dose("2 spoons", DOSES) is None
+    assert dose("one tablet", DOSES) is None

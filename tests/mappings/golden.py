@@ -22,8 +22,10 @@ from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.ciphers import SCHEMES
 from fhir_server.mapping.compile import Compiled, compiled
 from fhir_server.mapping.context import Context
+from fhir_server.mapping.convert_list import member_of
 from fhir_server.mapping.fault import Finding
 from fhir_server.mapping.identity import Identity, merged_key
+from fhir_server.mapping.model import Merge
 from seed.sealing import SAMPLE_KEY
 
 ROOT = Path(__file__).parent
@@ -72,18 +74,18 @@ def answer(golden: Golden, case: dict[str, Any]) -> Answer:
         for draft in golden.table.drafts(values, key, _related(golden, case), context(golden.table), findings):
             resources[f"{draft.output} {draft.key}"] = draft.resource
     for merge in golden.table.table.merges.values():
-        resources |= _merged(golden, case, merge.name, merge.by, findings)
+        resources |= _merged(golden, case, merge, findings)
     return {"resources": resources, "findings": [f"{each.code} {each.severity} {each.path}" for each in findings]}
 
 
-def _merged(golden: Golden, case: dict[str, Any], name: str, by: str, findings: list[Finding]) -> Answer:
-    rows = [row for row in case["rows"] if row.get(by) is not None]
+def _merged(golden: Golden, case: dict[str, Any], merge: Merge, findings: list[Finding]) -> Answer:
+    rows = [row for row in case["rows"] if member_of(row.get(merge.by), merge.field) is not None]
     if not rows:
         return {}
     columns = golden.table.table.columns
     parents = golden.table.table.parents.values()
     beside = {
-        f"{each.name}_{column}": case["parents"].get(each.name, {}).get(column)
+        f"{each.name}_{column}": case.get("parents", {}).get(each.name, {}).get(column)
         for each in parents
         for column in each.columns
     }
@@ -91,8 +93,9 @@ def _merged(golden: Golden, case: dict[str, Any], name: str, by: str, findings: 
     lead = tuple(
         next((row[column] for row in reversed(rows) if row.get(column) is not None), None) for column in columns
     )
-    related = {**_related(golden, case), name: items}
-    drafts = golden.table.merged(name, lead, merged_key(rows[0][by]), related, context(golden.table), findings)
+    related = {**_related(golden, case), merge.name: items}
+    key = merged_key(member_of(rows[0][merge.by], merge.field))
+    drafts = golden.table.merged(merge.name, lead, key, related, context(golden.table), findings)
     return {f"{draft.output} {draft.key}": draft.resource for draft in drafts}
 
 

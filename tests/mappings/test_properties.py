@@ -30,7 +30,11 @@ DATES = (
     | st.sampled_from(["0000-00-00", "2024-02-30", "", "soon", "2024-01-01"])
 )
 JSON = st.sampled_from(
-    ['["a"]', "[]", "{}", '{"monday": {"start": "9:00"}}', '{"x": 1}', "[1, null]", "[[1]]", "{", '"x"', "3"]
+    [
+        *('["a"]', "[]", "{}", '{"monday": {"start": "9:00"}}', '{"x": 1}', "[1, null]", "[[1]]", "{", '"x"', "3"),
+        '{"StudyInstanceUID": "1.2", "SOPClassUID": "1.2.3", "SeriesInstanceUID": "1.2.4", "SOPInstanceUID": "1.2.5"}',
+        '{"pages": [{"sections": [{"id": "a", "fields": [{"name": 1, "type": "select", "options": [1, {}]}]}, 7]}]}',
+    ]
 )
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "text": WORDS,
@@ -46,7 +50,14 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-MAY_GIVE_NOTHING = {"pms.ledger"}
+MAY_GIVE_NOTHING = {
+    "pms.ledger",
+    "emr.vitals",
+    "emr.clinical_images",
+    "emr.image_series",
+    "emr.icd10_codes",
+    "emr.cpt_codes",
+}
 """Tables of which some rows are skipped: none of their outputs applies."""
 
 
@@ -93,17 +104,27 @@ def test_any_row_is_valid_or_refused(name: str) -> None:
     hold()
 
 
-def test_any_group_of_rows_is_valid_or_refused() -> None:
-    table = TABLES["pms.ledger"]
+BESIDE = {
+    "appointment_status": "completed",
+    "series_name": "Visit",
+    "series_description": None,
+    "series_created_at": "?",
+}
+"""Columns of parents, among those of rows that are merged."""
+
+
+@pytest.mark.parametrize(("name", "merge"), [("pms.ledger", "claim"), ("emr.clinical_images", "study")])
+def test_any_group_of_rows_is_valid_or_refused(name: str, merge: str) -> None:
+    table = TABLES[name]
     columns = list(table.table.columns)
 
     @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(rows(table), min_size=1, max_size=4), related(table))
     def hold(group: list[tuple[Any, ...]], parents: dict[str, Any]) -> None:
         findings: list[Finding] = []
-        items = [{"appointment_status": "completed", **dict(zip(columns, row, strict=True))} for row in group]
+        items = [{**BESIDE, **dict(zip(columns, row, strict=True))} for row in group]
         drafts = table.merged(
-            "claim", group[0], merged_key("C1"), {**parents, "claim": items}, golden.context(table), findings
+            merge, group[0], merged_key("1.2"), {**parents, merge: items}, golden.context(table), findings
         )
         check([draft.resource for draft in drafts], findings)
 
