@@ -94,5 +94,5 @@ def _raw(value: Any) -> bytes:
         return bytes(value)
     try:
         return base64.b64decode(str(value), validate=True)
-    except binascii.Error as fault:
+    except ValueError as fault:
         raise Unopened from fault

@@ -11,10 +11,12 @@ from fhir_server.mapping import (
     convert_dose,
     convert_form,
     convert_integrity,
+    convert_json,
     convert_list,
     convert_measure,
     convert_number,
     convert_secret,
+    convert_span,
     convert_text,
     convert_time,
     convert_word,
@@ -35,6 +37,8 @@ CONVERTERS: Mapping[str, Converter] = {
     **convert_dose.CONVERTERS,
     **convert_dicom.CONVERTERS,
     **convert_form.CONVERTERS,
+    **convert_json.CONVERTERS,
+    **convert_span.CONVERTERS,
     "absent": Converter(lambda value: value, frozenset({"*"}), "same", ("word",), none=True, always=True),
 }
 """`absent(unknown)` is written by the compiler, which knows what the element can say instead of a value."""

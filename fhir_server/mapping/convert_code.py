@@ -21,6 +21,8 @@ SYNTAX: Mapping[str, re.Pattern[str]] = {
     "urn:ietf:bcp:47": re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z"),
 }
 """How codes of a system look; CPT modifiers are its codes of two characters."""
+ANY_CODE = re.compile(r"\S+( \S+)*\Z")
+"""How codes of any other system look.  https://hl7.org/fhir/R4/datatypes.html#code"""
 
 
 def cccode(value: Any, systems: Words, text: str | None = None) -> dict[str, Any] | None:
@@ -37,7 +39,7 @@ def cccode(value: Any, systems: Words, text: str | None = None) -> dict[str, Any
 def _coding(value: str, uris: tuple[str, ...]) -> dict[str, str] | None:
     for uri in uris:
         code = _dotted(value) if uri == ICD10CM else value
-        if SYNTAX[uri].match(code):
+        if SYNTAX.get(uri, ANY_CODE).match(code):
             return {"system": uri, "code": code}
     return None
 
@@ -74,11 +76,18 @@ def has_word(value: str, values: Words) -> bool | None:
     return True if any(each in words for each in values) else None
 
 
+def keyword(value: Any, words: Words) -> str:
+    """The first of these that the text contains, for a map; else the text itself."""
+    written = folded(value)
+    return next((each for each in words if each in written), str(value))
+
+
 CONVERTERS = {
     "cccode": Converter(cccode, ITEM, "CodeableConcept", ("system+", "column?"), fails=True),
     "map": Converter(mapped, ANY, MAPPED, ("map",), fails=True, none=True),
     "code_of": Converter(code_of, ITEM, "text", ("map",)),
     "one_of": Converter(one_of, ANY, TEST, ("value+",)),
     "none_of": Converter(none_of, ANY, TEST, ("value+",)),
+    "keyword": Converter(keyword, ITEM, "text", ("value+",)),
     "has_word": Converter(has_word, ITEM, TEST, ("value+",)),
 }

@@ -135,7 +135,8 @@ class Rows:
             return
         outcome.drafts = self.table.drafts(row, outcome.key, related, self.context, outcome.findings)
         if self.table.deleted(row, related, self.context):
-            outcome.drafts = list(_inactive(outcome.drafts))
+            own = [each for each in outcome.drafts if each.output not in self.table.natural]
+            outcome.drafts = list(_inactive(own))
             outcome.status = DELETED if outcome.drafts or outcome.known else SKIPPED
 
     def _judged(self, outcome: Outcome) -> Outcome:

@@ -17,7 +17,8 @@ from typing import Any
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.compile import Compiled, compiled
 from fhir_server.mapping.context import Context
-from fhir_server.mapping.model import table_leaves
+from fhir_server.mapping.grammar import Column
+from fhir_server.mapping.model import Leaf, table_leaves
 from fhir_server.mapping.outcome import QUARANTINED, UNCHANGED, Outcome, Report, TableReport
 from fhir_server.mapping.rows import Rows
 from fhir_server.mapping.sink import Sink
@@ -159,5 +160,13 @@ def _references(table: Compiled, catalogue: Catalogue) -> Iterable[tuple[str, st
             column = leaf.pipe.column
             if step.name == "reference" and column.name in table.table.columns and column.name not in own:
                 target = catalogue.output(str(step.args[0]), str(step.args[1]))
+                if _is_for_some(leaf, table):
+                    continue
                 if not (target and (target.key or target.merge)):
                     yield column.name, str(step.args[1]).partition("#")[0]
+
+
+def _is_for_some(leaf: Leaf, table: Compiled) -> bool:
+    """Whether another column of the row says what the column points to: of most rows, not to this table."""
+    guards = [step for step in leaf.pipe.steps if step.name == "given" and len(step.args) > 1]
+    return any(isinstance(step.args[0], Column) and step.args[0].name in table.table.columns for step in guards)

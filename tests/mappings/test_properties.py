@@ -1,5 +1,6 @@
 """Whatever stands in the columns: no exception, and each resource is valid or the row has an error."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
@@ -15,6 +16,7 @@ from fhir_server.mapping.fault import CODES, Finding, is_error
 from fhir_server.mapping.features import is_feature
 from fhir_server.mapping.identity import merged_key
 from fhir_server.mapping.model import ColumnType
+from seed.sealing import sealed_cbc
 from tests.mappings import golden
 
 TABLES = {
@@ -102,6 +104,36 @@ def test_any_row_is_valid_or_refused(name: str) -> None:
             assert any(map(is_error, findings)) or name in MAY_GIVE_NOTHING
 
     hold()
+
+
+NESTED = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 10**9) | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "payer", "line1"]), inner),
+    max_leaves=5,
+)
+SEALED = (
+    "gender",
+    "mrn",
+    "ssn",
+    "phone",
+    "email",
+    "address",
+    "emergencyContact",
+    "insurance",
+    "allergies",
+    "conditions",
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.dictionaries(st.sampled_from(SEALED), NESTED) | NESTED)
+def test_any_sealed_value_is_valid_or_refused(value: Any) -> None:
+    table = TABLES["hpms.Patients"]
+    row = [None if name not in ("Id", "TenantId") else "7" for name in table.table.columns]
+    row[list(table.table.columns).index("PHI_Data")] = sealed_cbc(json.dumps(value))
+    findings: list[Finding] = []
+    drafts = table.drafts(tuple(row), "7", {}, golden.context(table), findings)
+    check([each.resource for each in drafts], findings)
 
 
 BESIDE = {
