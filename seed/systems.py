@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from seed import emr, hpms, pms
+from seed import emr, hpms, ivr, pms
 from seed.sealing import SAMPLE_KEY
 
 
@@ -30,5 +30,6 @@ class System:
 SYSTEMS: Mapping[str, System] = {
     "emr": System("HIPAA-compliant EMR", emr.write, {"pii": SAMPLE_KEY}),
     "hpms": System("Multi-tenant practice management system", hpms.write, {"phi": SAMPLE_KEY}),
+    "ivr": System("Platform for insurance verification requests", ivr.write, {"phi": SAMPLE_KEY}),
     "pms": System("Practice management system", pms.write, {"pii": SAMPLE_KEY}),
 }

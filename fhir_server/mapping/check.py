@@ -6,6 +6,7 @@ Columns, converters, paths, shapes, required elements, bindings, reference targe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 
 from fhir_server.fhir.definitions import resource_types
 from fhir_server.mapping import check_values
@@ -130,15 +131,20 @@ class _Check:
     def _points(self, related: Parent | Children) -> None:
         """The column that a related row is found by: of this row, or of a parent that is declared before."""
         name, field = related.on.name, related.on.field
-        if field and isinstance(related, Parent):
-            before = list(self.table.parents)[: list(self.table.parents).index(related.name)]
+        if field:
+            above = takewhile(lambda each: each is not related, self._above(related))
+            before = {each.name: each.columns for each in above}
             if name not in before:
                 self._say(related.line, f"'{related.on}': there is no parent '{name}' above.{suggestion(name, before)}")
-            elif field not in self.table.parents[name].columns:
-                known = self.table.parents[name].columns
+            elif field not in before[name]:
+                known = before[name]
                 self._say(related.line, f"The parent '{name}' has no column '{field}'.{suggestion(field, known)}")
-        elif field or name not in self.table.columns:
+        elif name not in self.table.columns:
             self._say(related.line, f"{self.table.name} has no column '{related.on}'.")
+
+    def _above(self, related: Parent | Children) -> tuple[Parent | Children, ...]:
+        """What a relation may start from: a parent from parents, a list from parents and from lists."""
+        return self.table.related if isinstance(related, Children) else tuple(self.table.parents.values())
 
     def _names(self) -> None:
         """Labels are part of ids: two outputs of one type differ in theirs, unless both belong to a value."""

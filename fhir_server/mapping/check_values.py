@@ -141,6 +141,9 @@ def _map_target(target: Target, place: Place) -> Iterator[tuple[str, str]]:
     if place.type == "boolean":
         if not isinstance(target.code, bool):
             yield f"'{target.code}' is neither true nor false, as {place.path} must be.", "error"
+    elif place.type == "positiveInt":
+        if not str(target.code).isdecimal() or target.code == "0":
+            yield f"'{target.code}' is no number above zero, as {place.path} must be.", "error"
     elif place.type in ("code", "string"):
         if target.coding or not _allowed(str(target.code), place):
             yield f"'{target.code}' is no code of {place.path}.{_near(str(target.code), place)}", "error"

@@ -20,3 +20,5 @@ class Context:
     currency: str = "USD"
     keys: Mapping[str, Opener] = field(default_factory=dict)
     """Source keys by key class (`pii`); never stored, never logged."""
+    owner: str | None = None
+    """The tenant of the source whose rows are read, as the source names it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fhir_server.mapping import (
+    convert_amount,
     convert_code,
     convert_contact,
     convert_dicom,
@@ -14,7 +15,9 @@ from fhir_server.mapping import (
     convert_json,
     convert_list,
     convert_measure,
+    convert_naming,
     convert_number,
+    convert_rows,
     convert_secret,
     convert_span,
     convert_text,
@@ -39,6 +42,9 @@ CONVERTERS: Mapping[str, Converter] = {
     **convert_form.CONVERTERS,
     **convert_json.CONVERTERS,
     **convert_span.CONVERTERS,
+    **convert_rows.CONVERTERS,
+    **convert_amount.CONVERTERS,
+    **convert_naming.CONVERTERS,
     "absent": Converter(lambda value: value, frozenset({"*"}), "same", ("word",), none=True, always=True),
 }
 """`absent(unknown)` is written by the compiler, which knows what the element can say instead of a value."""

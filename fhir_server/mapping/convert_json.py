@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
+from fhir_server.mapping.convert_form import json_text
 from fhir_server.mapping.converter import LIST, Converter, Words
 from fhir_server.mapping.fault import Fault
 from fhir_server.mapping.text import folded, text
@@ -44,16 +44,32 @@ def without(value: Any, names: Words) -> Any:
     return value
 
 
-def json_text(value: Any) -> str:
-    """A JSON value as text, its members in order of name: the same whatever database it was read from."""
-    return msgspec.json.encode(value, order="sorted").decode()
+def leaves(value: Any) -> list[dict[str, Any]] | None:
+    """Each word or number of a JSON object as `{line, amount}`: its path and value, and the money that it names."""
+    return [_leaf(*each) for each in _walk(value, "") if each[1] not in (None, "")] or None
 
 
+def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value, 1)
+        for name, each in pairs:
+            yield from _walk(each, f"{path}.{name}" if path else str(name))
+    else:
+        yield path, value
+
+
+def _leaf(path: str, value: Any) -> dict[str, Any]:
+    line = f"{path}: {value}" if isinstance(value, str) else f"{path}: {json_text(value)}"
+    is_amount = folded(path).endswith(MONEY) and not isinstance(value, str | bool)
+    return {"line": line, "amount": value} if is_amount else {"line": line}
+
+
+MONEY = ("amount", "copay", "deductible", "max")
 JSON = frozenset({"json", "item"})
 CONVERTERS = {
     "object": Converter(json_object, JSON, "json", ("word?",), fails=True, nested=True),
     "texts": Converter(texts, JSON, LIST, fails=True, nested=True),
     "words": Converter(words, JSON, "text", nested=True),
+    "leaves": Converter(leaves, JSON, LIST, nested=True),
     "without": Converter(without, JSON, "json", ("value+",), nested=True),
-    "json_text": Converter(json_text, JSON, "text", nested=True),
 }

@@ -123,7 +123,9 @@ class _Reader:
 
     def _related(self, name: str, found: Node, more: frozenset[str] = frozenset()) -> dict[str, Any]:
         part = table(found, self.file, f"'{name}'")
-        _known(part, frozenset({"table", "by", "on", "columns"}) | more, self.file, f"'{name}'", complete=True)
+        wanted = frozenset({"table", "by", "on", "columns"})
+        _known(part, wanted | more, self.file, f"'{name}'")
+        _complete(part, wanted, self.file, f"'{name}'")
         return {
             "name": name,
             "table": text(part.entries["table"], self.file, "table"),
@@ -134,11 +136,17 @@ class _Reader:
         }
 
     def _parent(self, name: str, found: Node) -> Parent:
-        return Parent(**self._related(name, found))
+        related = self._related(name, found, frozenset({"order"}))
+        return Parent(**related, order=self._order(found))
 
     def _children(self, name: str, found: Node) -> Children:
         related = self._related(name, found, frozenset({"order"}))
-        return Children(**related, order=texts(table(found, self.file, name).entries["order"], self.file, "order"))
+        _complete(table(found, self.file, name), frozenset({"order"}), self.file, f"'{name}'")
+        return Children(**related, order=self._order(found))
+
+    def _order(self, found: Node) -> tuple[str, ...]:
+        entries = table(found, self.file, "A relation").entries
+        return texts(entries["order"], self.file, "order") if "order" in entries else ()
 
     def _merge(self, name: str, found: Node) -> Merge:
         part = table(found, self.file, f"'{name}'")
@@ -202,6 +210,11 @@ def _known(part: Table, names: frozenset[str], file: str, what: str, *, complete
     for name in part.entries:
         if name not in names:
             raise refuse(file, part.lines[name], f"'{name}' is no part of {what}.{suggestion(name, names)}")
-    missing = sorted(names - set(part.entries)) if complete else []
+    if complete:
+        _complete(part, names, file, what)
+
+
+def _complete(part: Table, names: frozenset[str], file: str, what: str) -> None:
+    missing = sorted(names - set(part.entries))
     if missing:
         raise refuse(file, part.line, f"{what} lacks {', '.join(missing)}.")

@@ -40,7 +40,11 @@ class Scope:
     def rows(self, column: Column) -> Columns:
         """The columns of the rows of a list."""
         children = self.table.children.get(column.name)
-        return children.columns if children else merged_columns(self.table)
+        if children is None:
+            return merged_columns(self.table)
+        above = self.table.children.get(children.on.name) if children.on.field else None
+        beside = {f"{above.name}_{name}": kind for name, kind in above.columns.items()} if above else {}
+        return {**beside, **children.columns}
 
 
 def merged_columns(table: TableMapping) -> Columns:

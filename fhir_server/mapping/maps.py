@@ -190,6 +190,17 @@ def _concept(target: Target | None, concept_map: ConceptMap, value: Any) -> Any:
     return {"coding": [target.coding] if own else [target.coding, source], "text": text}
 
 
-SHAPES = {"code": _code, "boolean": _code, "string": _code, "Coding": _as_coding, "CodeableConcept": _concept}
+def _whole(target: Target | None, _: ConceptMap, __: Any) -> Any:
+    return int(str(target.code)) if target else None
+
+
+SHAPES = {
+    "code": _code,
+    "positiveInt": _whole,
+    "boolean": _code,
+    "string": _code,
+    "Coding": _as_coding,
+    "CodeableConcept": _concept,
+}
 
 __all__ = ["ConceptMap", "MappingError", "Target", "Translation", "read"]

@@ -99,6 +99,7 @@ async def migrate(
         zone=ZoneInfo(str(tenant.settings.get("timezone", "UTC"))),
         currency=str(tenant.settings.get("currency", "USD")),
         keys=opening,
+        owner=options.source_tenant,
     )
     sink = Sink(store, tenant, await store.keys.cursor(tenant.name))
     with _unhurried_collection():

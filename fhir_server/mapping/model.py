@@ -95,11 +95,16 @@ class Parent:
     """A column of this row, or of another parent of it: `$encounter.patient_id`."""
     columns: Mapping[str, ColumnType]
     line: int
+    order: tuple[str, ...] = ()
+    """Which of several rows it is: the first in this order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """Rows of another table that point to this row, as a list: `$name`."""
+    """Rows of another table that point to this row, as a list: `$name`.
+
+    `on` may be a column of a parent, or of the rows of another list: then each row has their columns as `list_column`.
+    """
 
     name: str
     table: str
@@ -196,8 +201,15 @@ class TableMapping:
 
     @property
     def related(self) -> tuple[Parent | Children, ...]:
-        """What is read with each row."""
+        """The rows of other tables that the declaration speaks of."""
         return (*self.parents.values(), *self.children.values())
+
+    @property
+    def read_with(self) -> tuple[Parent | Children, ...]:
+        """What is read with each row: not the rows that only say whose it is."""
+        used = {column.name for leaf in table_leaves(self) for column in leaf.pipe.columns()}
+        used |= {each.on.name for each in self.related if each.on.field}
+        return (*self.parents.values(), *(each for name, each in self.children.items() if name in used))
 
 
 def leaves(node: Node) -> Iterator[Leaf]:

@@ -12,7 +12,7 @@ from fhir_server.mapping.document import plain, table, text
 from fhir_server.mapping.problem import refuse
 
 Alternatives = tuple[tuple[str, ...], ...]
-"""Paths below the resource, any of which will do."""
+"""Paths below the resource, any of which will do; the last step may say its value, `status=final`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,10 @@ def _has(value: Any, path: tuple[str, ...]) -> bool:
         return value is not None
     if isinstance(value, list):
         return any(_has(each, path) for each in value)
-    return isinstance(value, dict) and path[0] in value and _has(value[path[0]], path[1:])
+    name, _, wanted = path[0].partition("=")
+    if not isinstance(value, dict) or name not in value:
+        return False
+    return value[name] == wanted if wanted else _has(value[name], path[1:])
 
 
 def read(raw: str, file: str) -> Mapping[str, Profile]:

@@ -152,21 +152,18 @@ class Source:
         """For each row its parents (a row or None) and children (a list): one query each, however many rows."""
         found: list[dict[str, Any]] = [{} for _ in rows]
         at = {name: position for position, name in enumerate(mapping.columns)}
-        for related in mapping.related:
-            name, field = related.on.name, related.on.field
-            values = [(into[name] or {}).get(field) for into in found] if field else [row[at[name]] for row in rows]
-            grouped = self._grouped(related, {value for value in values if value is not None})
-            for into, value in zip(found, values, strict=True):
-                belonging = grouped.get(value, [])
-                into[related.name] = belonging if isinstance(related, Children) else next(iter(belonging), None)
+        for related in mapping.read_with:
+            pointing = [_pointing(related, row, at, into) for row, into in zip(rows, found, strict=True)]
+            grouped = self._grouped(related, {value for each in pointing for value, _ in each})
+            for into, each in zip(found, pointing, strict=True):
+                belonging = [{**beside, **row} for value, beside in each for row in grouped.get(value, ())]
+                into[related.name] = belonging if isinstance(related, Children) else _only(belonging)
         return found
 
     def _grouped(self, related: Parent | Children, values: set[Any]) -> dict[Any, list[dict[str, Any]]]:
         by: ColumnElement[Any] = column(related.by)
         names = list(dict.fromkeys([related.by, *related.columns]))
-        order: list[ColumnElement[Any]] = (
-            [column(name) for name in related.order] if isinstance(related, Children) else []
-        )
+        order: list[ColumnElement[Any]] = [column(name) for name in related.order]
         tenant = self.tenancy.value(related.table) if isinstance(related, Parent) else None
         chosen = [*map(column, names), *([tenant.label(TENANT)] if tenant is not None else [])]
         wanted: Any = select(*chosen).select_from(named(related.table)).order_by(by, *order)
@@ -223,6 +220,25 @@ class Source:
                 wanted = select(key).select_from(named(mapping.table)).where(key.in_(some))
                 found |= {str(value) for (value,) in connection.execute(wanted)}
         return found
+
+
+def _pointing(
+    related: Parent | Children, row: Row, at: Mapping[str, int], into: Mapping[str, Any]
+) -> list[tuple[Any, dict[str, Any]]]:
+    """The values that a relation starts from, each with what its rows take over from the list it comes from."""
+    name, field = related.on.name, related.on.field
+    if not field:
+        found: list[tuple[Any, dict[str, Any]]] = [(row[at[name]], {})]
+    elif isinstance(into[name], list):
+        found = [(each[field], {f"{name}_{key}": value for key, value in each.items()}) for each in into[name]]
+    else:
+        found = [((into[name] or {}).get(field), {})]
+    return [(value, beside) for value, beside in found if value is not None]
+
+
+def _only(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The row that a row points to; of several the first that has a tenant."""
+    return next((row for row in rows if row.get(TENANT) is not None), next(iter(rows), None))
 
 
 def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -61,7 +61,8 @@ class Tenancy:
             return None
         points = _column(inner, parent.by) == self._key(mapping, parent, outer)
         found = select(value).select_from(inner).where(points, value.is_not(None))
-        return found.order_by(_column(inner, parent.by)).limit(1).correlate(outer).scalar_subquery()
+        ordered = found.order_by(*(_column(inner, name) for name in (parent.by, *parent.order)))
+        return ordered.limit(1).correlate(outer).scalar_subquery()
 
     def _key(self, mapping: TableMapping, parent: Parent, outer: FromClause) -> ColumnElement[Any]:
         """What points to the parent: a column of this row, or of another parent of it."""

@@ -61,7 +61,7 @@ def read() -> Iterator[Golden]:
 
 def context(table: Compiled) -> Context:
     keys = {name: SCHEMES[scheme](SAMPLE_KEY) for name, scheme in declared(table.table.source).keys.items()}
-    return Context(Identity(catalogue.DEFAULT_BASE, "acme"), date(2025, 6, 30), keys=keys)
+    return Context(Identity(catalogue.DEFAULT_BASE, "acme"), date(2025, 6, 30), keys=keys, owner="acme")
 
 
 def answer(golden: Golden, case: dict[str, Any]) -> Answer:
