@@ -346,3 +346,12 @@ def test_a_key_that_is_none_is_refused_by_class() -> None:
     with pytest.raises(ValueError, match="no key class 'pi'"):
         migration.keys(migration.declared("pms"), ["pi=short"])
     assert migration.keys(migration.declared("pms"), [f"pii={sample.SAMPLE_KEY}"]).keys() == {"pii"}
+
+
+async def test_a_deleted_row_leaves_what_belongs_to_a_value(run: Run, sql: Change) -> None:
+    sql("UPDATE clients SET insurance_provider = 'Aetna', secondary_insurance_provider = NULL")
+    sql("UPDATE clients SET deleted_at = '2024-01-01 10:00:00' WHERE id = 1")
+    report = await run("clients")
+    assert report.tables[0].resources["Organization"] == 1
+    payer = await run.resource("pms/clients/~AETNA/Organization#payer", "Organization")
+    assert payer["active"] is True
