@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from urllib.parse import quote, urlencode
 
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import invalid
@@ -15,7 +14,7 @@ from fhir_server.fhir.primitives import interval_of, period_interval
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
 from fhir_server.interactions.context import Context
-from fhir_server.interactions.operations import bundles, parameters
+from fhir_server.interactions.operations import bundles
 from fhir_server.interactions.operations.latest import NEWEST, matches, newest
 from fhir_server.interactions.operations.operation import Call
 from fhir_server.search.parse import parse
@@ -24,14 +23,7 @@ from fhir_server.search.values import escape
 
 async def run(ctx: Context, call: Call) -> EntryResponse:
     found = [] if call.given.one("on-demand") else await _stored(ctx, call)
-    body = bundles.searchset(
-        [(version, bundles.MATCH) for version in found],
-        base=ctx.base,
-        self_link=f"{ctx.base}/{call.entry.path}?{urlencode(call.applied, quote_via=quote, safe=':')}",
-        next_link=None,
-        total=len(found),
-    )
-    return parameters.resource(body, "Bundle")
+    return bundles.whole(ctx, call, found, call.applied)
 
 
 async def _stored(ctx: Context, call: Call) -> list[Version]:
