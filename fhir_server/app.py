@@ -17,6 +17,7 @@ from fhir_server.fhir.outcome import FhirError
 from fhir_server.interactions import deferred
 from fhir_server.jobs import reindex, worker
 from fhir_server.jobs.running import Kinds
+from fhir_server.opening import store_of
 from fhir_server.rest import health, log
 from fhir_server.rest.admission import Admission
 from fhir_server.rest.asgi import Receive, Scope, Send
@@ -26,7 +27,7 @@ from fhir_server.rest.recorder import Recorder
 from fhir_server.rest.records import Records
 from fhir_server.rest.render import Compression
 from fhir_server.settings import Settings
-from fhir_server.store.connection import Store, opened
+from fhir_server.store.connection import Store
 from fhir_server.store.deferred import BUNDLE
 
 DESCRIPTION = """
@@ -79,13 +80,7 @@ def from_environment() -> FastAPI:
 def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with opened(
-            mongo_url=settings.mongo_url,
-            data_dir=settings.data_dir.expanduser(),
-            memory=settings.memory,
-            database=settings.database,
-            mongod=settings.mongod,
-        ) as store:
+        async with store_of(settings) as store:
             await _provide(store, settings.tenants)
             keyring = Keyring(store.tenants, store.keys)
             app.state.store = store

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
         default=frozenset(), description="Web origins whose scripts may use the FHIR API."
     )
     async_result_seconds: int = Field(
-        default=86_400, ge=1, description="How long the answer to a Bundle sent with Prefer: respond-async is kept."
+        default=86_400, ge=1, description="How long the answer to a request with Prefer: respond-async is kept."
     )
     log_level: str = Field(default="INFO", description="Least severe log records that are written.")
 

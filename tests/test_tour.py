@@ -25,6 +25,8 @@ ANSWERS = [
     "Bundle",
     "Bundle",
     "Bundle",
+    "Bundle",
+    "ValueSet",
     "Organization",
     "Organization",
     "OperationOutcome",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -16,7 +16,7 @@ from rich.console import Console
 
 from fhir_server.fhir.outcome import FhirError, error
 from fhir_server.settings import Settings
-from fhir_server.store.connection import Store, opened
+from fhir_server.store.connection import Store
 from fhir_server.store.errors import StoreError
 from fhir_server.store.tenants import Tenant
 
@@ -54,18 +54,6 @@ def settings(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value not in (None, False)})
     except ValidationError as problem:
         fail("; ".join(str(each["msg"]).removeprefix("Value error, ") for each in problem.errors()), code=2)
-
-
-@asynccontextmanager
-async def store(chosen: Settings) -> AsyncIterator[Store]:
-    async with opened(
-        mongo_url=chosen.mongo_url,
-        data_dir=chosen.data_dir.expanduser(),
-        memory=chosen.memory,
-        database=chosen.database,
-        mongod=chosen.mongod,
-    ) as found:
-        yield found
 
 
 async def tenant_of(found: Store, name: str) -> Tenant:

@@ -11,10 +11,11 @@ from rich.table import Table
 
 from fhir_server.access.caller import Caller
 from fhir_server.cli import files
-from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, errors, run, settings, show, store, tenant_of
+from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, errors, run, settings, show, tenant_of
 from fhir_server.cli.loading import Loading, Result
 from fhir_server.interactions.context import Context
 from fhir_server.interactions.table import context
+from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.connection import Store
 
@@ -52,7 +53,7 @@ def load(
 
 
 async def _loaded(chosen: Settings, tenant: str, paths: list[Path], *, quiet: bool) -> Result:
-    async with store(chosen) as found:
+    async with store_of(chosen) as found:
         loading = Loading(await _context(chosen, found, tenant))
         with _progress(quiet) as progress:
             bar = progress.add_task("Loading", total=sum(path.stat().st_size for path in paths))

@@ -24,7 +24,6 @@ from fhir_server.cli.common import (
     run,
     settings,
     show,
-    store,
     tenant_of,
 )
 from fhir_server.mapping import migration
@@ -34,6 +33,7 @@ from fhir_server.mapping.outcome import QUARANTINED, STATUSES, WITH_WARNINGS, Re
 from fhir_server.mapping.problem import MappingError
 from fhir_server.mapping.run import Options
 from fhir_server.mapping.source import Source, SourceError
+from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.mappings import MappingStates
 
@@ -129,7 +129,7 @@ async def _run(
 ) -> Report:
     with _opened(url) as database:
         assert database is not None
-        async with store(chosen) as found:
+        async with store_of(chosen) as found:
             of = await tenant_of(found, tenant)
             catalogue = migration.declared(source, of)
             whose = migration.whose(catalogue, database, tenant, options.source_tenant)
@@ -158,7 +158,7 @@ def status(
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
 
     async def work() -> dict[str, Any]:
-        async with store(chosen) as found:
+        async with store_of(chosen) as found:
             states = MappingStates(found, await tenant_of(found, tenant))
             quarantined = await states.with_status(source, QUARANTINED, limit=SHOWN)
             return {"outputs": await states.counts(source), "quarantined": [_row(each) for each in quarantined]}

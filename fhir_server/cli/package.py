@@ -22,9 +22,9 @@ from fhir_server.cli.common import (
     run,
     settings,
     show,
-    store,
     tenant_of,
 )
+from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.connection import Store
 from fhir_server.store.packages import Package
@@ -76,7 +76,7 @@ def list_(
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
 
     async def work() -> list[Package]:
-        async with store(chosen) as found:
+        async with store_of(chosen) as found:
             return await found.packages.loaded(await _owner(found, tenant))
 
     rows = [_described(each) for each in run(work())]
@@ -98,7 +98,7 @@ def remove(
     called, _, version = name.partition("#")
 
     async def work() -> list[Package]:
-        async with store(chosen) as found:
+        async with store_of(chosen) as found:
             return await found.packages.remove(await _owner(found, tenant), called, version or None)
 
     rows = [_described(each) for each in run(work())]
@@ -129,7 +129,7 @@ async def _added(
     """What became of each package, and a sentence for each dependency that is nowhere."""
     bar = progress.add_task("Storing", total=sum(len(each.definitions) for each in archives))
     rows = []
-    async with store(chosen) as found:
+    async with store_of(chosen) as found:
         tenant = await _owner(found, name)
         for each in archives:
             package = each.package

@@ -9,11 +9,12 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fhir_server.cli.common import DataDir, Json, MongoUrl, errors, fail, run, settings, show, store, tenant_of
+from fhir_server.cli.common import DataDir, Json, MongoUrl, errors, fail, run, settings, show, tenant_of
 from fhir_server.fhir import definitions
 from fhir_server.fhir.outcome import bad_value
 from fhir_server.jobs import reindex as work
 from fhir_server.jobs import running, worker
+from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.connection import Store
 from fhir_server.store.jobs import Job
@@ -61,7 +62,7 @@ def status(tenant: Tenants = None, mongo_url: MongoUrl = None, data_dir: DataDir
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
 
     async def listed() -> list[Job]:
-        async with store(chosen) as found:
+        async with store_of(chosen) as found:
             jobs = await found.jobs.listed(kind=work.KIND)
             return [each for each in jobs if not tenant or each.tenant in tenant]
 
@@ -73,7 +74,7 @@ async def _reindexed(chosen: Settings, names: list[str], types: list[str], *, qu
     for each in types:
         if each not in definitions.resource_types():
             raise bad_value(f"'{each}' is not a resource type of FHIR R4.")
-    async with store(chosen) as found:
+    async with store_of(chosen) as found:
         for name in names:
             await tenant_of(found, name)
         every = names or [each.name for each in await found.tenants.list()]

@@ -144,6 +144,7 @@ def _in_this_process(chosen: Settings) -> None:
 
 
 _UVICORN: dict[str, Any] = {
+    "http": "httptools",  # refuses a request whose length is said in two ways, which h11 takes
     "log_config": None,
     "access_log": False,
     "server_header": False,

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from fhir_server.cli.common import DataDir, Json, MongoUrl, console, fail, run, settings, show, store, tenant_of
+from fhir_server.cli.common import DataDir, Json, MongoUrl, console, fail, run, settings, show, tenant_of
+from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.tenants import SETTINGS, Tenant
 
@@ -35,7 +36,7 @@ def create(
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
 
     async def work() -> Tenant:
-        async with store(chosen) as found:
+        async with store_of(chosen) as found:
             return await found.tenants.create(
                 name, title=title or name, database=database, native="full" if native else "off"
             )
@@ -50,7 +51,7 @@ def list_(mongo_url: MongoUrl = None, data_dir: DataDir = None, as_json: Json = 
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
 
     async def work() -> list[Tenant]:
-        async with store(chosen) as found:
+        async with store_of(chosen) as found:
             return await found.tenants.list()
 
     tenants = run(work())
@@ -63,7 +64,7 @@ def show_(name: Name, mongo_url: MongoUrl = None, data_dir: DataDir = None, as_j
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
 
     async def work() -> Tenant:
-        async with store(chosen) as found:
+        async with store_of(chosen) as found:
             return await tenant_of(found, name)
 
     tenant = run(work())
@@ -100,7 +101,7 @@ def set_(
     wanted = {setting: value for setting, _, value in (each.partition("=") for each in values)}
 
     async def work() -> Tenant:
-        async with store(chosen) as found:
+        async with store_of(chosen) as found:
             return await found.tenants.configure(name, wanted)
 
     tenant = run(work())
@@ -122,7 +123,7 @@ def erase(
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
 
     async def work() -> None:
-        async with store(chosen) as found:
+        async with store_of(chosen) as found:
             await found.tenants.erase(name)
 
     run(work())
@@ -131,7 +132,7 @@ def erase(
 
 def _set_status(name: str, status: str, chosen: Settings, as_json: bool) -> None:
     async def work() -> Tenant:
-        async with store(chosen) as found:
+        async with store_of(chosen) as found:
             change = found.tenants.suspend if status == "suspended" else found.tenants.resume
             return await change(name)
 

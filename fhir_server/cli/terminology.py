@@ -15,11 +15,12 @@ from rich.table import Table
 from fhir_server.access.caller import Caller
 from fhir_server.cli import code_systems
 from fhir_server.cli.code_systems import Described, Source
-from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, errors, run, settings, show, store, tenant_of
+from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, errors, run, settings, show, tenant_of
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.terminology.code_system import Concept
 from fhir_server.interactions.terminology import Terminology, searched
 from fhir_server.mapping import catalogue, concept_maps
+from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.concepts import Loaded, Row, name_of_load, name_of_system
 from fhir_server.store.repository import Repository
@@ -86,7 +87,7 @@ def maps(tenant: TenantName, mongo_url: MongoUrl = None, data_dir: DataDir = Non
 async def _published(chosen: Settings, tenant: str) -> list[str]:
     """The maps belong to all sources together."""
     found = list(concept_maps.resources(catalogue.load(catalogue.sources()[0])))
-    async with store(chosen) as opened:
+    async with store_of(chosen) as opened:
         repository = opened.repository(await tenant_of(opened, tenant), Caller.system(tenant, "publish maps"))
         await repository.put_many(found)
     return [each["url"] for each in found]
@@ -96,7 +97,7 @@ async def _loaded(
     chosen: Settings, tenant: str, files: list[Path], described: Described, *, quiet: bool
 ) -> list[Result]:
     results = []
-    async with store(chosen) as found:
+    async with store_of(chosen) as found:
         repository = found.repository(await tenant_of(found, tenant), Caller.system(tenant, "load terminology"))
         with _progress(quiet) as progress:
             for path in files:

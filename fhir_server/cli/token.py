@@ -10,8 +10,9 @@ from fhir_server.access.scopes import InvalidScope
 from fhir_server.auth.jwt import ACCESS_TOKEN
 from fhir_server.auth.keyring import Keyring
 from fhir_server.auth.tokens import issue
-from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, run, settings, show, store, tenant_of
+from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, run, settings, show, tenant_of
 from fhir_server.fhir.resource import ID
+from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 
 app = typer.Typer()
@@ -53,7 +54,7 @@ def token(
 async def _minted(
     chosen: Settings, tenant: str, user: str, client: str, scope: str, patient: str | None, ttl: int
 ) -> str:
-    async with store(chosen) as found:
+    async with store_of(chosen) as found:
         await tenant_of(found, tenant)
         key = await Keyring(found.tenants, found.keys).signing(tenant)
     try:

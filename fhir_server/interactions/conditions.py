@@ -13,7 +13,8 @@ from fhir_server.fhir.version import Version
 from fhir_server.interactions.context import Context
 from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
-from fhir_server.store.repository import Page, Repository
+from fhir_server.store.pages import Page
+from fhir_server.store.repository import Repository
 
 Criteria = Sequence[tuple[str, str]]
 

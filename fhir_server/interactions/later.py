@@ -1,10 +1,11 @@
-"""Prefer: respond-async: a Bundle is taken in, done by a job, and its answer fetched when it is there.
+"""Prefer: respond-async: a Bundle or a search is taken in, done by a job, and its answer fetched when it is there.
 
 https://hl7.org/fhir/R4/async.html
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from fhir_server.fhir import bundle
@@ -20,8 +21,24 @@ PLACE: Final = "_async"
 APPLIED = ("Preference-Applied", PREFERENCE)
 RETRY = ("Retry-After", "1")
 BATCHES = "batch"
+BUNDLES = frozenset({BATCHES, "transaction"})
+SEARCHES = frozenset({"search-type", "search-system"})
+OPERATION = ("operation", "GET")
+"""By GET none changes anything. https://hl7.org/fhir/R4/operations.html#request"""
 TOGETHER = 200
 """Entries that are read at a time."""
+
+
+def deferred(entry: EntryRequest, interaction: Interaction) -> EntryRequest | None:
+    """The Bundle that is to be answered later: the posted one, or a batch of the one thing that is asked."""
+    if PREFERENCE not in entry.prefer:
+        return None
+    if interaction.code in BUNDLES:
+        return entry
+    if interaction.code not in SEARCHES and (interaction.code, interaction.method) != OPERATION:
+        return None
+    alone = {"request": {"method": entry.method, "url": entry.url}}
+    return replace(entry, resource={"resourceType": "Bundle", "type": BATCHES, "entry": [alone]})
 
 
 async def accepted(ctx: Context, entry: EntryRequest) -> EntryResponse:

@@ -5,10 +5,10 @@ https://hl7.org/fhir/R4/profiling.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from fhir_server.fhir.outcome import FhirError, Issue
+from fhir_server.fhir.outcome import FhirError, Issue, not_supported
 from fhir_server.fhir.profiles import validation
 from fhir_server.fhir.profiles.checking import Check
 from fhir_server.fhir.profiles.library import is_core
@@ -46,7 +46,10 @@ async def _target(ctx: Context, text: str) -> Resource | None:
 
 async def kept(ctx: Context, resource: Resource) -> Resource:
     """The resource of a write, which keeps the profiles that it claims where the tenant wants that; else 422."""
-    if ctx.setting("validate_profiles") == "claimed" and _claims(resource):
+    wanted = ctx.setting("validate_profiles")
+    if wanted != "off" and _claims(resource):
+        if wanted == "known":
+            await _refuse_unknown(ctx, resource)
         found = (await check(ctx, resource)).findings
         if found.is_refused:
             raise FhirError([each.issue() for each in found.faults.values()], status=422)
@@ -55,6 +58,28 @@ async def kept(ctx: Context, resource: Resource) -> Resource:
 
 def _claims(resource: Resource) -> bool:
     return bool(validation.claimed(resource) or resource.get("contained") or resource["resourceType"] == "Bundle")
+
+
+async def _refuse_unknown(ctx: Context, resource: Resource) -> None:
+    for at, part in _parts(resource, resource["resourceType"]):
+        for canonical in validation.claimed(part):
+            if not await known(ctx, canonical):
+                raise not_supported(
+                    f"There is no profile '{canonical}' here, and this tenant takes no claim that cannot be checked.",
+                    status=422,
+                    expression=f"{at}.meta.profile",
+                )
+
+
+def _parts(resource: Resource, at: str) -> Iterator[tuple[str, Resource]]:
+    """The resource, what it contains, and what the entries of a Bundle hold: all that may claim a profile."""
+    yield at, resource
+    for place, each in enumerate(resource.get("contained", ())):
+        yield f"{at}.contained[{place}]", each
+    if resource["resourceType"] == "Bundle":
+        for place, entry in enumerate(resource.get("entry", ())):
+            if "resource" in entry:
+                yield from _parts(entry["resource"], f"{at}.entry[{place}].resource")
 
 
 async def known(ctx: Context, canonical: str) -> bool:

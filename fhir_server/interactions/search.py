@@ -13,7 +13,7 @@ from fhir_server.search.bundle import searchset
 from fhir_server.search.page import Position
 from fhir_server.search.plan import plan
 from fhir_server.search.query import Query
-from fhir_server.store.repository import Included, Page
+from fhir_server.store.pages import Included, Page
 
 
 async def by_type(ctx: Context, entry: EntryRequest, resource_type: str) -> EntryResponse:

@@ -83,8 +83,9 @@ async def perform_as(
 async def _performed(
     ctx: Context, entry: EntryRequest, interaction: Interaction, path: dict[str, str]
 ) -> EntryResponse:
-    if later.PREFERENCE in entry.prefer and interaction.code in _BUNDLED:
-        return await later.accepted(ctx, entry)
+    bundle = later.deferred(entry, interaction)
+    if bundle is not None:
+        return await later.accepted(ctx, bundle)
     if entry.idempotency_key is None or interaction.code not in idempotency.REPEATABLE:
         return await interaction.run(ctx, entry, **path)
     return await idempotency.once(ctx, entry, lambda inside: interaction.run(inside, entry, **path))

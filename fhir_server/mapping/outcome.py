@@ -78,11 +78,6 @@ class TableReport:
         self.findings.update(f"{each.code} {each.column or each.path} {each.severity}" for each in outcome.findings)
 
     @property
-    def balanced(self) -> bool:
-        """Every row has exactly one status."""
-        return self.rows == sum(self.counts.values())
-
-    @property
     def rate(self) -> float:
         return self.rows / self.seconds if self.seconds else 0.0
 

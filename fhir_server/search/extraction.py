@@ -20,6 +20,7 @@ from fhir_server.search.routes import Step, Test
 from fhir_server.search.types import composite, date, number, position, quantity, reference, token
 
 Codes = tuple[str, ...]
+Row = dict[str, Any]
 
 
 class Rows:
@@ -32,12 +33,14 @@ class Rows:
         self.resource = resource
         self.tokens: list[str] = []
         self.strings: list[str] = []
-        self.dates: list[dict[str, Any]] = []
-        self.numbers: list[dict[str, Any]] = []
+        self.dates: list[Row] = []
+        self.numbers: list[Row] = []
         self.point: position.Point | None = None
 
 
 Visit = Callable[[Any, Rows], None]
+Reader = Callable[[str, str, Codes], Visit]
+RowsOf = Callable[[str, Any], Iterable[Row]]
 
 
 def _tokens(type_name: str, kind: str, codes: Codes) -> Visit:
@@ -80,37 +83,20 @@ def _strings(type_name: str, kind: str, codes: Codes) -> Visit:
     return visit
 
 
-def _dates(type_name: str, _: str, codes: Codes) -> Visit:
-    spans = date.INDEX[type_name]
+def _ranges(index: Mapping[str, Callable[[Any], Any]], rows_of: RowsOf, kept: Callable[[Rows], list[Row]]) -> Reader:
+    """A reader of what is searched as ranges: how its types are read, written and kept."""
 
-    def visit(value: Any, rows: Rows) -> None:
-        found = spans(value)
-        for code in codes:
-            rows.dates += date.rows(code, found)
+    def reader(type_name: str, _: str, codes: Codes) -> Visit:
+        entries = index[type_name]
 
-    return visit
+        def visit(value: Any, rows: Rows) -> None:
+            found, into = entries(value), kept(rows)
+            for code in codes:
+                into += rows_of(code, found)
 
+        return visit
 
-def _numbers(type_name: str, _: str, codes: Codes) -> Visit:
-    ranges = number.INDEX[type_name]
-
-    def visit(value: Any, rows: Rows) -> None:
-        found = ranges(value)
-        for code in codes:
-            rows.numbers += number.rows(code, found)
-
-    return visit
-
-
-def _quantities(type_name: str, _: str, codes: Codes) -> Visit:
-    entries = quantity.INDEX[type_name]
-
-    def visit(value: Any, rows: Rows) -> None:
-        found = entries(value)
-        for code in codes:
-            rows.numbers += quantity.rows(code, found)
-
-    return visit
+    return reader
 
 
 def _positions(type_name: str, *_: Any) -> Visit:
@@ -123,15 +109,15 @@ def _positions(type_name: str, *_: Any) -> Visit:
     return visit
 
 
-READERS: dict[str, Callable[[str, str, Codes], Visit]] = {
+READERS: dict[str, Reader] = {
     "string": _strings,
     "phonetic": _strings,
     "token": _tokens,
     "reference": _references,
     "uri": _tokens,
-    "date": _dates,
-    "number": _numbers,
-    "quantity": _quantities,
+    "date": _ranges(date.INDEX, date.rows, lambda rows: rows.dates),
+    "number": _ranges(number.INDEX, number.rows, lambda rows: rows.numbers),
+    "quantity": _ranges(quantity.INDEX, quantity.rows, lambda rows: rows.numbers),
     "near": _positions,
 }
 """By kind of parameter: reads one value for all parameters that end at it."""

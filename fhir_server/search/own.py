@@ -9,9 +9,6 @@ from functools import lru_cache
 from fhir_server.fhir import definitions
 from fhir_server.fhir.definitions import SearchParameter
 
-EVERY = frozenset({"Resource", "DomainResource"})
-"""Bases that stand for all types, or for all with a narrative."""
-
 NOT_DOMAIN = frozenset({"Binary", "Bundle", "Parameters"})
 """https://hl7.org/fhir/R4/resource.html"""
 

@@ -10,6 +10,7 @@ PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 """https://hl7.org/fhir/R4/search.html#prefix"""
 
 _ESCAPED = re.compile(r"\\([\\,|$])")
+_SPECIAL = re.compile(r"[\\,|$]")
 _COMMA = re.compile(r"((?:[^\\,]|\\.?)*)(,|\Z)", re.DOTALL)
 _PIPE = re.compile(r"((?:[^\\|]|\\.?)*)(\||\Z)", re.DOTALL)
 _DOLLAR = re.compile(r"((?:[^\\$]|\\.?)*)(\$|\Z)", re.DOTALL)
@@ -44,6 +45,11 @@ def components(text: str) -> list[str]:
 
 def unescape(text: str) -> str:
     return _ESCAPED.sub(r"\1", text) if "\\" in text else text
+
+
+def escape(text: str) -> str:
+    """One value as it stands in a query, whatever is in it."""
+    return _SPECIAL.sub(r"\\\g<0>", text)
 
 
 def prefixed(text: str) -> tuple[str, str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.right import Right
 from fhir_server.fhir.entry import EntryResponse
-from fhir_server.fhir.outcome import FhirError, forbidden, gone, not_found, unknown_version
+from fhir_server.fhir.outcome import FhirError, forbidden, not_found, unknown_version
 from fhir_server.fhir.profiles.library import Library
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
@@ -28,13 +27,14 @@ from fhir_server.store.explanation import Step, explained
 from fhir_server.store.history import History, Request, position
 from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.joins import Joins
-from fhir_server.store.layout import SHOWN, SUPERSEDED, Document
+from fhir_server.store.layout import SHOWN, SUPERSEDED
 from fhir_server.store.matches import Matches
+from fhir_server.store.pages import Included, Page, Shown
 from fhir_server.store.parameters import OwnParameters
 from fhir_server.store.shelf import Shelf
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.unit import Buffered, Immediate, Unit
-from fhir_server.store.versions import Write, stored, tombstone, version_of
+from fhir_server.store.versions import Write, stored, tombstone
 from fhir_server.store.where import Where
 
 T = TypeVar("T")
@@ -45,22 +45,6 @@ Latest = Callable[[], Awaitable[Tenant]]
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Versions in order: matches, or a history with the newest first; `next` is where to go on, None at the end."""
-
-    versions: tuple[Version, ...]
-    next: Position | None
-
-
-@dataclass(frozen=True, slots=True)
-class Included:
-    """What accompanies a page of matches; `complete` where there is no more of it."""
-
-    versions: tuple[Version, ...] = ()
-    complete: bool = True
 
 
 class Repository:
@@ -85,6 +69,7 @@ class Repository:
         self._clock = clock
         self._database = database
         self._where = Where(tenant.name, caller)
+        self._shown = Shown(database.bodies, tenant.name)
         self._unit: Unit = unit or Immediate(database)
         self._shelf = shelf
         self.own = own
@@ -100,7 +85,7 @@ class Repository:
         document = await self._unit.read(self._where.instance(resource_type, resource_id, right), SHOWN)
         if document is None:
             raise not_found(resource_type, resource_id)
-        return await self._living(document)
+        return await self._shown.living(document)
 
     async def at(self, resource_type: str, resource_id: str, version_id: str) -> Version:
         """vread: one version, if the current one and that one may be seen. https://hl7.org/fhir/R4/http.html#vread"""
@@ -113,7 +98,7 @@ class Repository:
                 document = await self._database.history.find_one(past, SHOWN, session=self._unit.session)
         if document is None:
             raise unknown_version(resource_type, resource_id, version_id)
-        return await self._living(document)
+        return await self._shown.living(document)
 
     async def create(self, resource: Resource, *, resource_id: str | None = None) -> Version:
         """create, with an id of ours unless one is given. https://hl7.org/fhir/R4/http.html#create"""
@@ -160,7 +145,7 @@ class Repository:
         """search: one page of matches. https://hl7.org/fhir/R4/http.html#search"""
         await self._unit.flush()
         documents, end = await Matches(self._database, self._where, self._unit.session).page(plan)
-        return Page(await self._versions(documents), end)
+        return Page(await self._shown.versions(documents), end)
 
     async def resolved(self, query: Query) -> Query:
         """The query with its conditions on other resources, if it has any, come down to ids.
@@ -178,7 +163,7 @@ class Repository:
             return Included()
         companions = Companions(self._database, self._where, self._unit.session, most)
         documents = await companions.of([(each.resource_type, each.resource_id) for each in matches], includes)
-        return Included(await self._versions(documents), companions.complete)
+        return Included(await self._shown.versions(documents), companions.complete)
 
     async def may_enter(self, resource_type: str, resource_id: str) -> bool:
         """Whether the caller may know what is in the compartment of this resource; that it exists is not needed."""
@@ -226,7 +211,7 @@ class Repository:
         if not documents and resource_type and resource_id and before is None:
             await self._known(resource_type, resource_id)
         end = position(documents[count - 1]) if len(documents) > count else None
-        return Page(await self._versions(documents[:count]), end)
+        return Page(await self._shown.versions(documents[:count]), end)
 
     async def transaction(self, work: Callable[[Repository], Awaitable[T]]) -> T:
         """All that `work` does with the repository it is given, or nothing; it may run more than once."""
@@ -295,7 +280,7 @@ class Repository:
         with mongo_errors:
             documents = await cursor.to_list()
         living = [each for each in documents if each["m"] != "DELETE"]
-        return {(each.resource_type, each.resource_id): each for each in await self._versions(living)}
+        return {(each.resource_type, each.resource_id): each for each in await self._shown.versions(living)}
 
     async def labels(self, resource_types: Sequence[str], codes: Sequence[str]) -> list[tuple[str, ...]]:
         """The entries `code=…` that resources of these types have, or of all types, each combination once."""
@@ -398,24 +383,3 @@ class Repository:
     async def _known(self, resource_type: str, resource_id: str) -> None:
         if await self._unit.read(self._where.instance(resource_type, resource_id, Right.READ), SHOWN) is None:
             raise not_found(resource_type, resource_id)
-
-    async def _living(self, document: Document) -> Version:
-        if document["m"] == "DELETE":
-            raise gone(document["rt"], document["id"])
-        return await self._version(document)
-
-    async def _versions(self, documents: Sequence[Document]) -> tuple[Version, ...]:
-        """A page at once: most bodies are in their documents and need no waiting."""
-        tenant = self.tenant.name
-        return tuple(
-            [
-                await self._version(each) if "file" in each else version_of(tenant, each, each["body"])
-                for each in documents
-            ]
-        )
-
-    async def _version(self, document: Document) -> Version:
-        if "file" not in document:
-            return version_of(self.tenant.name, document, document["body"])
-        with mongo_errors:
-            return version_of(self.tenant.name, document, await self._database.bodies.body(document))

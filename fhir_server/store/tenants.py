@@ -35,7 +35,7 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "references": ("enforced", "free"),
     "versioning": ("versioned", "versioned-update"),
     "conditional_delete": ("single", "multiple"),
-    "validate_profiles": ("off", "claimed"),
+    "validate_profiles": ("off", "claimed", "known"),
     "words": ("off", "on"),
 }
 """What can be set for a tenant; the first of the values holds where nothing is set."""

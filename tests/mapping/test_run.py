@@ -106,7 +106,7 @@ async def test_rows_add_up_and_every_resource_is_valid(run: Run) -> None:
     report = await run()
     assert [each.table for each in report.tables] == [each.table for each in migration.declared("pms").in_order()]
     for each in report.tables:
-        assert each.balanced
+        assert each.rows == sum(each.counts.values())
         assert each.rows == Source(run.url).count(migration.declared("pms").tables[each.table], "practice")
         assert set(each.counts) <= set(STATUSES)
     tenant = await run.store.tenants.get(run.tenant)

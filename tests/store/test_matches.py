@@ -21,7 +21,8 @@ from fhir_server.search.plan import Plan, plan
 from fhir_server.store.connection import Store
 from fhir_server.store.explanation import explained
 from fhir_server.store.matches import Matches
-from fhir_server.store.repository import Page, Repository
+from fhir_server.store.pages import Page
+from fhir_server.store.repository import Repository
 from tests.store.conftest import Filled, as_system, profiled
 from tests.store.resources import BASE, observation, patient, plan_of
 

@@ -25,7 +25,7 @@ from fhir_server.search import registry
 from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
 from fhir_server.search.query import Query
-from fhir_server.store.repository import Page
+from fhir_server.store.pages import Page
 
 COUNT, OFFSET, SORT, CURSOR, REFERENCE = "_count", "_offset", "_sort", "_cursor", "_reference"
 _SHAPE: Final = frozenset({COUNT, OFFSET, CURSOR, REFERENCE})

@@ -4,10 +4,15 @@ https://hl7.org/fhir/R4/bundle.html#searchset
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from urllib.parse import quote, urlencode
 
 from fhir_server.fhir import json
+from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.version import Version
+from fhir_server.interactions.context import Context
+from fhir_server.interactions.operations import parameters
+from fhir_server.interactions.operations.operation import Call
 
 MATCH, INCLUDE = b"match", b"include"
 
@@ -29,6 +34,18 @@ def searchset(
             b"}",
         )
     )
+
+
+def whole(ctx: Context, call: Call, found: Sequence[Version], applied: Sequence[tuple[str, str]]) -> EntryResponse:
+    """All that was found on one page, with the parameters that were applied as its self link."""
+    body = searchset(
+        [(version, MATCH) for version in found],
+        base=ctx.base,
+        self_link=f"{ctx.base}/{call.entry.path}?{urlencode(applied, quote_via=quote, safe=':/,$')}",
+        next_link=None,
+        total=len(found),
+    )
+    return parameters.resource(body, "Bundle")
 
 
 def _entry(base: str, version: Version, mode: bytes) -> bytes:

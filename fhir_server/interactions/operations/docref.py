@@ -7,37 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from urllib.parse import quote, urlencode
 
 from fhir_server.fhir.entry import EntryResponse
-from fhir_server.fhir.outcome import invalid, not_supported
+from fhir_server.fhir.outcome import invalid
 from fhir_server.fhir.primitives import interval_of, period_interval
+from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
 from fhir_server.interactions.context import Context
-from fhir_server.interactions.operations import bundles, parameters
+from fhir_server.interactions.operations import bundles
 from fhir_server.interactions.operations.latest import NEWEST, matches, newest
 from fhir_server.interactions.operations.operation import Call
 from fhir_server.search.parse import parse
+from fhir_server.search.values import escape
 
 
 async def run(ctx: Context, call: Call) -> EntryResponse:
-    if call.given.all("profile"):
-        raise not_supported("'profile' is not supported on $docref.")
     found = [] if call.given.one("on-demand") else await _stored(ctx, call)
-    body = bundles.searchset(
-        [(version, bundles.MATCH) for version in found],
-        base=ctx.base,
-        self_link=f"{ctx.base}/{call.entry.path}?{urlencode(call.applied, quote_via=quote, safe=':')}",
-        next_link=None,
-        total=len(found),
-    )
-    return parameters.resource(body, "Bundle")
+    return bundles.whole(ctx, call, found, call.applied)
 
 
 async def _stored(ctx: Context, call: Call) -> list[Version]:
     """Current documents about care in the range; without one, the newest of each type."""
     start, end = call.given.one("start"), call.given.one("end")
-    criteria = [("patient", call.given.one("patient")), ("status", "current"), *_types(call)]
+    criteria = [("patient", call.given.one("patient")), ("status", "current"), *_types(call), *_profiles(call)]
     query = parse(("DocumentReference",), [*criteria, *NEWEST], lenient=False, base=ctx.base)
     rows = await matches(ctx, query, "type")
     if not start and not end:
@@ -54,7 +46,19 @@ def _types(call: Call) -> Iterator[tuple[str, str]]:
     codings = [each for each in concept.get("coding", ()) if "code" in each]
     if not codings:
         raise invalid("The type of a document is asked for by a coding with a code.")
-    yield "type", ",".join(f"{each['system']}|{each['code']}" if "system" in each else each["code"] for each in codings)
+    yield "type", ",".join(_token(each) for each in codings)
+
+
+def _token(coding: Resource) -> str:
+    code = escape(coding["code"])
+    return f"{escape(coding['system'])}|{code}" if "system" in coding else code
+
+
+def _profiles(call: Call) -> Iterator[tuple[str, str]]:
+    """Those that claim any of the profiles; one without a version stands for all its versions."""
+    profiles = call.given.all("profile")
+    if profiles:
+        yield "_profile", ",".join(escape(each) for each in profiles)
 
 
 def _reaches(version: Version, low: datetime | None, high: datetime | None) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote, urlencode
 
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import error, not_supported
 from fhir_server.interactions.context import Context
-from fhir_server.interactions.operations import bundles, parameters
+from fhir_server.interactions.operations import bundles
 from fhir_server.interactions.operations.latest import NEWEST, matches, newest
 from fhir_server.interactions.operations.operation import Call
 from fhir_server.search.parse import parse
@@ -23,14 +22,7 @@ async def run(ctx: Context, call: Call) -> EntryResponse:
     most: int = call.given.one("max") or 1
     found = newest(await matches(ctx, query, "code"), most)
     applied = [*(each for each in query.applied if each not in NEWEST), ("max", str(most))]
-    body = bundles.searchset(
-        [(version, bundles.MATCH) for version in found],
-        base=ctx.base,
-        self_link=f"{ctx.base}/{call.entry.path}?{urlencode(applied, quote_via=quote, safe=':/,$')}",
-        next_link=None,
-        total=len(found),
-    )
-    return parameters.resource(body, "Bundle")
+    return bundles.whole(ctx, call, found, applied)
 
 
 def _query(ctx: Context, call: Call) -> Query:

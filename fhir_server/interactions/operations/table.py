@@ -37,8 +37,6 @@ from fhir_server.interactions.operations.operation import Call, Operation
 _R4: Final = "http://hl7.org/fhir/OperationDefinition/"
 _OURS: Final = "https://fhir-server.example/OperationDefinition/"
 
-_OWN: Final = "https://fhir-server.example/OperationDefinition/"
-
 OPERATIONS: Final = (
     Operation(f"{_R4}Patient-everything", everything.of_patient, Right.READ),
     Operation(f"{_R4}Encounter-everything", everything.of_encounter, Right.READ),
@@ -53,7 +51,7 @@ OPERATIONS: Final = (
     Operation(f"{_R4}ConceptMap-translate", translate.run, Right.READ),
     Operation(f"{_R4}Resource-validate", validation.run, on_system=True),
     Operation(f"{_R4}Resource-graphql", graphql.run, media_type="application/json"),
-    Operation(f"{_OWN}SearchParameter-status", status.run, Right.READ),
+    Operation(f"{_OURS}SearchParameter-status", status.run, Right.READ),
     Operation(f"{_R4}Resource-meta", meta.run),
     Operation(f"{_OURS}Resource-diff", diff.of_instance),
     Operation(f"{_OURS}diff", diff.of_two),

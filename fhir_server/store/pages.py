@@ -1,0 +1,58 @@
+"""Documents as the versions that are shown of them, and pages of those.  https://hl7.org/fhir/R4/http.html#paging"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fhir_server.fhir.outcome import gone
+from fhir_server.fhir.version import Version
+from fhir_server.search.page import Position
+from fhir_server.store.bodies import Bodies
+from fhir_server.store.errors import mongo_errors
+from fhir_server.store.layout import Document
+from fhir_server.store.versions import version_of
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Versions in order: matches, or a history with the newest first; `next` is where to go on, None at the end."""
+
+    versions: tuple[Version, ...]
+    next: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """What accompanies a page of matches; `complete` where there is no more of it."""
+
+    versions: tuple[Version, ...] = ()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The documents of one tenant as versions, wherever their bodies are."""
+
+    bodies: Bodies
+    tenant: str
+
+    async def living(self, document: Document) -> Version:
+        if document["m"] == "DELETE":
+            raise gone(document["rt"], document["id"])
+        return await self._version(document)
+
+    async def versions(self, documents: Sequence[Document]) -> tuple[Version, ...]:
+        """A page at once: most bodies are in their documents and need no waiting."""
+        return tuple(
+            [
+                await self._version(each) if "file" in each else version_of(self.tenant, each, each["body"])
+                for each in documents
+            ]
+        )
+
+    async def _version(self, document: Document) -> Version:
+        if "file" not in document:
+            return version_of(self.tenant, document, document["body"])
+        with mongo_errors:
+            return version_of(self.tenant, document, await self.bodies.body(document))
