@@ -12,7 +12,7 @@ MIME = re.compile(r"[a-z0-9][\w!#$&^.+-]*/[a-z0-9][\w!#$&^.+-]*\Z", re.ASCII)
 ANYTHING = "application/octet-stream"
 
 
-def mime(value: str) -> str:
+def media_type(value: str) -> str:
     """A MIME type, or the one that a file extension stands for."""
     written = value.partition(";")[0].strip().casefold()
     if MIME.match(written):
@@ -23,4 +23,4 @@ def mime(value: str) -> str:
     return found
 
 
-CONVERTERS = {"mime": Converter(mime, TEXT, "code", fails=True)}
+CONVERTERS = {"media_type": Converter(media_type, TEXT, "code", fails=True)}
