@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from seed import emr, hpms, ivr, pms
+from seed import emr, hpms, ivr, mk, pms
 from seed.sealing import SAMPLE_KEY
 
 
@@ -31,5 +31,6 @@ SYSTEMS: Mapping[str, System] = {
     "emr": System("HIPAA-compliant EMR", emr.write, {"pii": SAMPLE_KEY}),
     "hpms": System("Multi-tenant practice management system", hpms.write, {"phi": SAMPLE_KEY}),
     "ivr": System("Platform for insurance verification requests", ivr.write, {"phi": SAMPLE_KEY}),
+    "mk": System("Personal health record", mk.write, {}),
     "pms": System("Practice management system", pms.write, {"pii": SAMPLE_KEY}),
 }

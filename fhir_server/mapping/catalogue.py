@@ -131,11 +131,12 @@ def _maps(root: Traversable, known: Systems) -> Mapping[str, ConceptMap]:
 def versioned(table: TableMapping, catalogue: Catalogue) -> TableMapping:
     """The declaration with a version that also covers the maps it uses and the base of its identifiers."""
     used = {
-        step.args[0]
+        arg
         for output in table.outputs
         for leaf in output_leaves(output)
         for step in leaf.pipe.steps
-        if step.name in ("map", "code_of") and step.args
+        for arg in step.args
+        if arg in catalogue.maps
     }
     content = [table.version, catalogue.base, *(repr(catalogue.maps.get(str(name))) for name in sorted(map(str, used)))]
     return replace(table, version=hashlib.sha256("\n".join(content).encode()).hexdigest()[:16])

@@ -299,8 +299,9 @@ class _Function:
         """What a row says about its resource: that it is sensitive."""
         for name, value in own.items():
             if value.shared is VARIES:
+                own_first = f"[*{value.name}, *meta['tag']]" if name == "tag" else value.name
                 with self.writer.block(f"if {value.name} is not None"):
-                    self.writer.line(f"meta[{name!r}] = {value.name}")
+                    self.writer.line(f"meta[{name!r}] = {own_first}")
 
     def _claim(self, profile: Profile, children: Mapping[str, Value]) -> None:
         """Only what can be missing is looked for; the legacy identifier is always there, required elements are too."""

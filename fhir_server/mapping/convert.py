@@ -6,10 +6,13 @@ from collections.abc import Mapping
 
 from fhir_server.mapping import (
     convert_amount,
+    convert_beside,
     convert_code,
+    convert_coding,
     convert_contact,
     convert_dicom,
     convert_dose,
+    convert_file,
     convert_form,
     convert_integrity,
     convert_json,
@@ -45,6 +48,9 @@ CONVERTERS: Mapping[str, Converter] = {
     **convert_rows.CONVERTERS,
     **convert_amount.CONVERTERS,
     **convert_naming.CONVERTERS,
+    **convert_coding.CONVERTERS,
+    **convert_beside.CONVERTERS,
+    **convert_file.CONVERTERS,
     "absent": Converter(lambda value: value, frozenset({"*"}), "same", ("word",), none=True, always=True),
 }
 """`absent(unknown)` is written by the compiler, which knows what the element can say instead of a value."""

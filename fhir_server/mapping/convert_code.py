@@ -38,13 +38,13 @@ def cccode(value: Any, systems: Words, text: str | None = None) -> dict[str, Any
 @lru_cache(maxsize=16_384)
 def _coding(value: str, uris: tuple[str, ...]) -> dict[str, str] | None:
     for uri in uris:
-        code = _dotted(value) if uri == ICD10CM else value
+        code = dotted(value) if uri == ICD10CM else value
         if SYNTAX.get(uri, ANY_CODE).match(code):
             return {"system": uri, "code": code}
     return None
 
 
-def _dotted(value: str) -> str:
+def dotted(value: str) -> str:
     """ICD-10-CM is often stored without its dot."""
     bare = value.upper()
     return f"{bare[:3]}.{bare[3:]}" if len(bare) > 3 and "." not in bare else bare

@@ -59,6 +59,11 @@ def preferred(value: Contact, method: Any, words: Words) -> Contact:
     return {**value, "rank": 1} if method is not None and folded(method) in words else value
 
 
+def rank(value: Contact, place: str) -> Contact:
+    """The contact with its place in the order of preference."""
+    return {**value, "rank": int(place)}
+
+
 USE = ("word",)
 CONVERTERS = {
     "phone": Converter(phone, TEXT, "ContactPoint", USE),
@@ -66,4 +71,5 @@ CONVERTERS = {
     "email": Converter(email, TEXT, "ContactPoint", USE, fails=True),
     "url": Converter(url, TEXT, "ContactPoint", USE, fails=True),
     "preferred": Converter(preferred, frozenset({"ContactPoint"}), "ContactPoint", ("column", "value+")),
+    "rank": Converter(rank, frozenset({"ContactPoint"}), "ContactPoint", USE),
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from fhir_server.fhir.units import unit as known_unit
 from fhir_server.mapping.convert_number import decimal
 from fhir_server.mapping.converter import NUMBER, Converter
 from fhir_server.mapping.fault import Fault
@@ -44,14 +45,15 @@ def quantity(value: Any, unit: str, low: str | None = None, high: str | None = N
 
 
 def quantity_in(value: Any, unit: Any, units: ConceptMap) -> dict[str, Any] | None:
-    """The unit is text of another column; one that the map does not know stays as words, without a code."""
+    """The unit is text of another column; one that neither the map nor UCUM knows stays as words, without a code."""
     found = decimal(value)
     if found is None or unit is None:
         return None if found is None else {"value": found}
     target = units.target(unit)
-    if target is None or target.coding is None:
+    code = target.coding["code"] if target and target.coding else str(unit)
+    if not (target and target.coding) and known_unit(code) is None:
         raise Fault("UNIT_UNMAPPED", "The unit is not known.", kept={"value": found, "unit": str(unit)})
-    return {"value": found, "unit": str(unit), "system": UCUM, "code": target.coding["code"]}
+    return {"value": found, "unit": str(unit), "system": UCUM, "code": code}
 
 
 CONVERTERS = {

@@ -32,10 +32,12 @@ def _has(value: Any, path: tuple[str, ...]) -> bool:
         return value is not None
     if isinstance(value, list):
         return any(_has(each, path) for each in value)
-    name, _, wanted = path[0].partition("=")
-    if not isinstance(value, dict) or name not in value:
+    if not isinstance(value, dict):
         return False
-    return value[name] == wanted if wanted else _has(value[name], path[1:])
+    if path[0] in value:
+        return _has(value[path[0]], path[1:])
+    name, _, wanted = path[0].partition("=")
+    return bool(wanted) and value.get(name) == wanted
 
 
 def read(raw: str, file: str) -> Mapping[str, Profile]:

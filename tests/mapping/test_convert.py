@@ -64,7 +64,7 @@ def test_every_converter_that_may_fail_says_so_and_is_in_the_table() -> None:
     assert {name for name in failing if not CONVERTERS[name].fails} == set()
     tried = {case["call"] for lines in TABLE.values() for case in lines}
     untried = {"absent", "map", "code_of", "copy", "note", "const", "cc", "reference", "link", "b64", "fax", "qty_in"}
-    untried |= {"coding", "address", "dose", "page", "form_fields", "dicom_series", "dicom_modalities"}
+    untried |= {"coding", "address", "dose", "page", "form_fields", "dicom_series", "dicom_modalities", "matched"}
     assert set(CONVERTERS) - tried == untried
 
 
@@ -130,6 +130,7 @@ def test_a_unit_of_another_column_is_translated() -> None:
     assert quantity_in("7.20", "MCG/dL", UNITS) == measured
     assert quantity_in("7.20", None, UNITS) == {"value": Decimal("7.20")}
     assert quantity_in("n/a", "mcg/dL", UNITS) is None
+    assert quantity_in("1.2", "ng/dL", UNITS) == {**measured, "value": Decimal("1.2"), "unit": "ng/dL", "code": "ng/dL"}
     with pytest.raises(Fault) as refused:
         quantity_in("7.20", "spoons", UNITS)
     assert (refused.value.code, refused.value.kept) == ("UNIT_UNMAPPED", {"value": Decimal("7.20"), "unit": "spoons"})

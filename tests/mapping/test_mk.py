@@ -1,0 +1,89 @@
+"""The sample personal health record, as resources: rows add up, what belongs together stays together."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from fhir_server.fhir import json, validate
+from fhir_server.mapping import migration
+from fhir_server.mapping.outcome import Report
+from fhir_server.mapping.run import Options
+from fhir_server.mapping.source import Source
+from fhir_server.store.connection import Store, opened
+from seed import mk
+from seed.mk_record import VITALS
+
+PATIENTS = 60
+LOINC = "http://loinc.org"
+
+
+@pytest.fixture(scope="module")
+async def store(mongo_url: str, database_name: str) -> AsyncIterator[Store]:
+    async with opened(mongo_url=mongo_url, database=database_name) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"sqlite:///{tmp_path_factory.mktemp('mk') / 'mk.db'}"
+    mk.write(url, rows=PATIENTS, tenant="family", seed=3)
+    return url
+
+
+async def run(store: Store, url: str, *tables: str) -> Report:
+    tenant = await store.tenants.get("mk-family") or await store.tenants.create("mk-family")
+    legacy = Source(url)
+    try:
+        found = migration.declared("mk", tenant)
+        options = Options(source_tenant=None, error_limit=1.0)
+        return await migration.migrate(store, tenant, found, legacy, opening={}, options=options, tables=tables)
+    finally:
+        legacy.close()
+
+
+async def stored(store: Store, **wanted: Any) -> list[dict[str, Any]]:
+    documents = store.common.resources.find({"t": "mk-family", "del": False, **wanted})
+    return [json.trusted(bytes(each["body"])) async for each in documents]
+
+
+def codes(resource: dict[str, Any]) -> list[dict[str, str]]:
+    return [{name: each[name] for name in ("system", "code")} for each in resource["code"].get("coding", [])]
+
+
+async def test_every_row_is_accounted_for_and_a_second_run_changes_nothing(store: Store, url: str) -> None:
+    report = await run(store, url)
+    declared = migration.declared("mk")
+    assert [each.table for each in report.tables] == [name for name in declared.documented if name in declared.tables]
+    for each in report.tables:
+        assert each.balanced
+        assert each.rows
+        assert each.counts["quarantined"] <= max(3, 0.03 * each.rows), each.as_json()
+    resources = await stored(store)
+    records = await store.common.features.count_documents({"tenant_id": "mk-family"})
+    assert len(resources) + records == sum(sum(each.resources.values()) for each in report.tables)
+    for resource in resources:
+        validate.check(resource)
+    again = await run(store, url)
+    assert {status for each in again.tables for status in each.counts if each.counts[status]} == {"unchanged"}
+
+
+async def test_a_changed_contact_changes_the_patient_too(store: Store, url: str) -> None:
+    await run(store, url, "patients", "emergency_contacts")
+    with create_engine(url).begin() as connection:
+        connection.execute(text("UPDATE emergency_contacts SET is_active = 1, name = 'Zoe Zeta' WHERE patient_id = 7"))
+    report = await run(store, url, "patients", "emergency_contacts")
+    assert [each.resources.total() for each in report.tables] == [1, 1]
+    [patient] = [each for each in await stored(store, rt="Patient") if each["identifier"][-1]["value"] == "7"]
+    assert patient["contact"][0]["name"]["family"] == "Zeta"
+
+
+async def test_the_parts_of_vital_signs_are_all_there(store: Store, url: str) -> None:
+    await run(store, url, "vitals")
+    observations = {each["id"]: each for each in await stored(store, rt="Observation")}
+    panels = [each for each in observations.values() if {"system": LOINC, "code": "85353-1"} in codes(each)]
+    assert len(panels) == VITALS * PATIENTS
+    members = [each["reference"].partition("/")[2] for panel in panels for each in panel.get("hasMember", [])]
+    assert len(members) == len(set(members)) > 4 * len(panels)
+    assert set(members) <= observations.keys()
