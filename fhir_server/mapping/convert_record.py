@@ -1,0 +1,176 @@
+"""What a personal health record keeps beside its findings: files, shares, saved reports, what a request did.  https://hl7.org/fhir/R4/"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from fhir_server.mapping.context import Context
+from fhir_server.mapping.convert_code import cccode
+from fhir_server.mapping.convert_number import boolean, integer, is_true
+from fhir_server.mapping.convert_time import instant
+from fhir_server.mapping.converter import ANY, ITEM, LIST, NUMBER, SAME, TEXT, Converter, Words
+from fhir_server.mapping.fault import Fault
+from fhir_server.mapping.identity import key_text
+from fhir_server.mapping.maps import ConceptMap
+from fhir_server.mapping.text import folded, text
+
+Object = dict[str, Any]
+MIME = re.compile(r"[a-z]+/[a-z0-9][a-z0-9!#$&^_.+-]*\Z")
+"""RFC 6838 §4.2"""
+OCTETS = "application/octet-stream"
+EXTENSIONS: Mapping[str, str] = {
+    "pdf": "application/pdf",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "gif": "image/gif",
+    "webp": "image/webp",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
+    "dcm": "application/dicom",
+    "txt": "text/plain",
+    "csv": "text/csv",
+    "html": "text/html",
+    "xml": "application/xml",
+    "json": "application/json",
+    "zip": "application/zip",
+    "doc": "application/msword",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+}
+
+
+def mime(value: str) -> str:
+    """A media type as it is, or that of a file name or extension."""
+    found = value.lower()
+    if MIME.match(found):
+        return found
+    known = EXTENSIONS.get(found.rpartition(".")[2])
+    if known is None:
+        raise Fault("TYPE_INVALID", "The value is no media type and no extension that is known.", kept=OCTETS)
+    return known
+
+
+def unsigned(value: Any) -> int | None:
+    """A whole number that is not below zero."""
+    found = integer(value)
+    if found is not None and found < 0:
+        raise Fault("TYPE_INVALID", "The value is below zero.")
+    return found
+
+
+def codingcode(value: Any, systems: Words) -> Object | None:
+    """A Coding with the code of the first system whose syntax the value has."""
+    try:
+        found = cccode(value, systems)
+    except Fault as fault:
+        raise Fault(fault.code, fault.message) from fault
+    return found["coding"][0] if found else None
+
+
+def prefixed(value: Any, before: Any) -> str:
+    """The value behind that of another column and a colon, where there is one: numbers of a chain's stores."""
+    return key_text(value) if before is None else f"{before}:{key_text(value)}"
+
+
+def until(value: Any, end: Any, context: Context) -> bool | None:
+    """The flag, cleared once the moment of another column has passed."""
+    found = boolean(value)
+    if not found or end is None:
+        return found
+    try:
+        moment = datetime.fromisoformat(instant(end, context))
+    except Fault:
+        return found
+    return moment.astimezone(UTC).date() >= context.today
+
+
+def stand_in(value: Any) -> Any:
+    """The value, with a warning that it stands for one that is missing."""
+    raise Fault("REQUIRED_MISSING", "The value is missing; another column stands in for it.", kept=value)
+
+
+def following(value: int, key: Any, kind: Any, rows: Sequence[Object] | None) -> int:
+    """The place of a policy among those of its kind that are not the first: two, three, …"""
+    if value < 2:
+        return value
+    before = []
+    for row in rows or ():
+        if row["id"] == key:
+            return value + len(before)
+        if not is_true(row["is_primary"]) and folded(row["insurance_type"]) == folded(kind):
+            before.append(row)
+    return value
+
+
+def listing(value: Any) -> str | None:
+    """The words of a JSON array in one line."""
+    if not isinstance(value, list):
+        raise Fault("JSON_INVALID", "The value is no JSON array.")
+    return ", ".join(word for each in value if not isinstance(each, dict | list) and (word := text(each))) or None
+
+
+def without(value: Any, names: Words) -> Any:
+    """A JSON value without the members of these names, at any depth: secrets in snapshots of rows."""
+    if isinstance(value, dict):
+        return {name: without(each, names) for name, each in value.items() if folded(name) not in names}
+    if isinstance(value, list):
+        return [without(each, names) for each in value]
+    return value
+
+
+def searches(value: Any, source: str, types: ConceptMap, context: Context) -> list[str] | None:
+    """The searches that find what a saved report selects, one for each table; chosen rows become ids.
+
+    https://hl7.org/fhir/R4/search.html"""
+    if not isinstance(value, dict):
+        raise Fault("JSON_INVALID", "The column holds no JSON object.")
+    found = [_search(name, chosen, source, types, context) for name, chosen in value.items() if chosen]
+    if None in found:
+        kept = [each for each in found if each] or None
+        raise Fault("JSON_UNMAPPED_KEY", "A selected table has no resource type.", kept=kept)
+    return [each for each in found if each] or None
+
+
+def _search(name: str, chosen: Any, source: str, types: ConceptMap, context: Context) -> str | None:
+    target = types.target(name)
+    if target is None or not isinstance(target.code, str):
+        return None
+    ids = chosen.get("ids") if isinstance(chosen, dict) else chosen
+    rows = [key_text(each) for each in ids if isinstance(each, int | str)] if isinstance(ids, list) else []
+    wanted = [context.ids.of(f"{source}/{folded(name)}/{row}/{target.code}") for row in rows]
+    return f"{target.code}?_id={','.join(wanted)}" if wanted else target.code
+
+
+def pseudonym(value: Any, kind: str, context: Context) -> str:
+    """A name that is the same for the same value of a tenant, and does not say the value."""
+    return context.ids.of(f"{kind}/{key_text(value)}")
+
+
+def http_outcome(value: Any, error: Any) -> str | None:
+    """How a request ended, as the map `pms-http-outcome` names it: `4xx`; an error without a status is an abort."""
+    found = integer(value) if value is not None else None
+    if found is None:
+        return None if error is None else "abort"
+    if not 100 <= found <= 599:
+        raise Fault("TYPE_INVALID", "The value is no status of HTTP.")
+    return f"{found // 100}xx"
+
+
+JSON = frozenset({"json", "item"})
+CONVERTERS = {
+    "mime": Converter(mime, TEXT, "code", fails=True),
+    "unsigned": Converter(unsigned, NUMBER, "unsignedInt", fails=True),
+    "codingcode": Converter(codingcode, ITEM, "Coding", ("system+",), fails=True),
+    "prefixed": Converter(prefixed, ITEM, "text", ("column",)),
+    "until": Converter(until, ANY, "boolean", ("column",), fails=True, context=True),
+    "stand_in": Converter(stand_in, ANY, SAME, fails=True),
+    "following": Converter(following, frozenset({"positiveInt"}), SAME, ("column", "column", "column")),
+    "listing": Converter(listing, JSON, "string", fails=True, nested=True),
+    "without": Converter(without, JSON, "json", ("value+",), nested=True),
+    "searches": Converter(searches, JSON, LIST, ("word", "map"), fails=True, context=True, nested=True),
+    "pseudonym": Converter(pseudonym, ITEM, "string", ("word",), context=True),
+    "http_outcome": Converter(http_outcome, NUMBER, "text", ("column",), fails=True, none=True),
+}
