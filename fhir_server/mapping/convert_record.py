@@ -9,9 +9,9 @@ from typing import Any
 
 from fhir_server.mapping.context import Context
 from fhir_server.mapping.convert_code import cccode
-from fhir_server.mapping.convert_number import boolean, integer, is_true
+from fhir_server.mapping.convert_number import FLAGS, boolean, integer, is_true
 from fhir_server.mapping.convert_time import instant
-from fhir_server.mapping.converter import ANY, ITEM, LIST, NUMBER, SAME, TEXT, Converter, Words
+from fhir_server.mapping.converter import ANY, FLAG, ITEM, LIST, NUMBER, SAME, TEXT, Converter, Words
 from fhir_server.mapping.fault import Fault
 from fhir_server.mapping.identity import key_text
 from fhir_server.mapping.maps import ConceptMap
@@ -20,6 +20,7 @@ from fhir_server.mapping.text import folded, text
 Object = dict[str, Any]
 MIME = re.compile(r"[a-z]+/[a-z0-9][a-z0-9!#$&^_.+-]*\Z")
 """RFC 6838 §4.2"""
+TAG = re.compile(r"<(p|div|br|ul|ol|li|h[1-6]|b|i|strong|em|span|table)\b[^>]*>", re.IGNORECASE)
 OCTETS = "application/octet-stream"
 EXTENSIONS: Mapping[str, str] = {
     "pdf": "application/pdf",
@@ -144,6 +145,40 @@ def _search(name: str, chosen: Any, source: str, types: ConceptMap, context: Con
     return f"{target.code}?_id={','.join(wanted)}" if wanted else target.code
 
 
+def presence(value: Any, there: str, missing: str) -> str:
+    """One word where there is a value, another where there is none."""
+    return missing if value is None else there
+
+
+def note_state(signed: Any, amended: Any) -> str:
+    """How far a note is, as the map `pms-doc-status` names it."""
+    if not is_true(signed):
+        return "not_signed"
+    return "amended" if is_true(amended) else "signed"
+
+
+def html(value: str) -> str | None:
+    """The text, when it has the tags of HTML."""
+    return value if TAG.search(value) else None
+
+
+def outline(value: Any, heading: str, other_heading: str, other: Any) -> str | None:
+    """Two JSON lists as text, each below its heading."""
+    parts = [(title, _points(found)) for title, found in ((heading, value), (other_heading, other))]
+    return "\n\n".join("\n".join([f"{title}:", *points]) for title, points in parts if points) or None
+
+
+def _points(value: Any) -> list[str]:
+    entries = [each.get("description") if isinstance(each, dict) else each for each in (value if isinstance(value, list) else ())]
+    return [word for each in entries if not isinstance(each, dict | list) and (word := text(each))]
+
+
+def flag_word(value: Any) -> str:
+    """A flag as `true` or `false`, however it is written; any other word as it is."""
+    found = FLAGS.get(folded(value))
+    return str(value) if found is None else folded(found)
+
+
 def pseudonym(value: Any, kind: str, context: Context) -> str:
     """A name that is the same for the same value of a tenant, and does not say the value."""
     return context.ids.of(f"{kind}/{key_text(value)}")
@@ -171,6 +206,11 @@ CONVERTERS = {
     "listing": Converter(listing, JSON, "string", fails=True, nested=True),
     "without": Converter(without, JSON, "json", ("value+",), nested=True),
     "searches": Converter(searches, JSON, LIST, ("word", "map"), fails=True, context=True, nested=True),
+    "presence": Converter(presence, ANY, "text", ("word", "word"), none=True, always=True),
+    "note_state": Converter(note_state, ANY, "text", ("column",), none=True, always=True),
+    "html": Converter(html, TEXT, SAME),
+    "outline": Converter(outline, JSON, "text", ("word", "word", "column"), none=True, nested=True),
+    "flag_word": Converter(flag_word, FLAG, "text"),
     "pseudonym": Converter(pseudonym, ITEM, "string", ("word",), context=True),
     "http_outcome": Converter(http_outcome, NUMBER, "text", ("column",), fails=True, none=True),
 }
