@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from fhir_server.mapping.context import Context
-from fhir_server.mapping.convert_code import cccode
 from fhir_server.mapping.convert_number import FLAGS, boolean, integer, is_true
 from fhir_server.mapping.convert_time import instant
 from fhir_server.mapping.converter import ANY, FLAG, ITEM, LIST, NUMBER, SAME, TEXT, Converter, Words
@@ -18,40 +17,7 @@ from fhir_server.mapping.maps import ConceptMap
 from fhir_server.mapping.text import folded, text
 
 Object = dict[str, Any]
-MIME = re.compile(r"[a-z]+/[a-z0-9][a-z0-9!#$&^_.+-]*\Z")
-"""RFC 6838 §4.2"""
 TAG = re.compile(r"<(p|div|br|ul|ol|li|h[1-6]|b|i|strong|em|span|table)\b[^>]*>", re.IGNORECASE)
-OCTETS = "application/octet-stream"
-EXTENSIONS: Mapping[str, str] = {
-    "pdf": "application/pdf",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "png": "image/png",
-    "gif": "image/gif",
-    "webp": "image/webp",
-    "tif": "image/tiff",
-    "tiff": "image/tiff",
-    "dcm": "application/dicom",
-    "txt": "text/plain",
-    "csv": "text/csv",
-    "html": "text/html",
-    "xml": "application/xml",
-    "json": "application/json",
-    "zip": "application/zip",
-    "doc": "application/msword",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-}
-
-
-def mime(value: str) -> str:
-    """A media type as it is, or that of a file name or extension."""
-    found = value.lower()
-    if MIME.match(found):
-        return found
-    known = EXTENSIONS.get(found.rpartition(".")[2])
-    if known is None:
-        raise Fault("TYPE_INVALID", "The value is no media type and no extension that is known.", kept=OCTETS)
-    return known
 
 
 def unsigned(value: Any) -> int | None:
@@ -60,20 +26,6 @@ def unsigned(value: Any) -> int | None:
     if found is not None and found < 0:
         raise Fault("TYPE_INVALID", "The value is below zero.")
     return found
-
-
-def codingcode(value: Any, systems: Words) -> Object | None:
-    """A Coding with the code of the first system whose syntax the value has."""
-    try:
-        found = cccode(value, systems)
-    except Fault as fault:
-        raise Fault(fault.code, fault.message) from fault
-    return found["coding"][0] if found else None
-
-
-def prefixed(value: Any, before: Any) -> str:
-    """The value behind that of another column and a colon, where there is one: numbers of a chain's stores."""
-    return key_text(value) if before is None else f"{before}:{key_text(value)}"
 
 
 def until(value: Any, end: Any, context: Context) -> bool | None:
@@ -169,7 +121,8 @@ def outline(value: Any, heading: str, other_heading: str, other: Any) -> str | N
 
 
 def _points(value: Any) -> list[str]:
-    entries = [each.get("description") if isinstance(each, dict) else each for each in (value if isinstance(value, list) else ())]
+    listed = value if isinstance(value, list | tuple) else ()
+    entries = [each.get("description") if isinstance(each, dict) else each for each in listed]
     return [word for each in entries if not isinstance(each, dict | list) and (word := text(each))]
 
 
@@ -196,10 +149,7 @@ def http_outcome(value: Any, error: Any) -> str | None:
 
 JSON = frozenset({"json", "item"})
 CONVERTERS = {
-    "mime": Converter(mime, TEXT, "code", fails=True),
     "unsigned": Converter(unsigned, NUMBER, "unsignedInt", fails=True),
-    "codingcode": Converter(codingcode, ITEM, "Coding", ("system+",), fails=True),
-    "prefixed": Converter(prefixed, ITEM, "text", ("column",)),
     "until": Converter(until, ANY, "boolean", ("column",), fails=True, context=True),
     "stand_in": Converter(stand_in, ANY, SAME, fails=True),
     "following": Converter(following, frozenset({"positiveInt"}), SAME, ("column", "column", "column")),

@@ -124,7 +124,8 @@ class Pipes:
         key = name
         if found and (found.key or found.merge):
             key = f"natural({name})" if found.key else f"merged_key({name})"
-        suffix = f"f'/{output}:{{{variable(step.args[2])}}}'" if isinstance(step.args[-1], Column) else repr(f"/{output}")
+        entry = step.args[-1]
+        suffix = f"f'/{output}:{{{variable(entry)}}}'" if isinstance(entry, Column) else repr(f"/{output}")
         return [key, repr(resource_type), repr(f"{self.catalogue.source}/{table}/"), suffix]
 
     def _argument(self, kind: str, value: Any, place: Place | None) -> str:
