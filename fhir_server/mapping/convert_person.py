@@ -34,7 +34,8 @@ ADDRESS: Mapping[str, tuple[str, ...]] = {
 def titled(value: str) -> Object:
     """A name with titles before it and credentials behind it: `Dr. Ana Lee, MD, FACP`."""
     words = value.replace(",", " ").split()
-    prefix, suffix = [], []
+    prefix: list[str] = []
+    suffix: list[str] = []
     while len(words) > 1 and _bare(words[0]) in TITLES:
         prefix.append(words.pop(0))
     while len(words) > 1 and _bare(words[-1]) in CREDENTIALS:

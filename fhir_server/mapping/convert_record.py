@@ -49,7 +49,7 @@ def following(value: int, key: Any, kind: Any, rows: Sequence[Object] | None) ->
     """The place of a policy among those of its kind that are not the first: two, three, …"""
     if value < 2:
         return value
-    before = []
+    before: list[Object] = []
     for row in rows or ():
         if row["id"] == key:
             return value + len(before)
