@@ -218,7 +218,7 @@ def arguments(found: Leaf, table: TableMapping, catalogue: Catalogue, scope: Sco
             for value in values:
                 if isinstance(value, str) and each.kind in ARGUMENTS:
                     ARGUMENTS[each.kind](value, step, found, table, catalogue)
-        if step.name in ("having", "lacking", "gather", "total", "latest"):
+        if step.name in ("having", "apart_from", "gather", "total", "latest"):
             rows = scope.rows(found.pipe.column)
             if str(step.args[0]) not in rows:
                 raise Misfit(

@@ -48,7 +48,7 @@ def _bare(word: str) -> str:
     return re.sub(r"[.\-]", "", word).upper()
 
 
-def agrees(value: Any, written: Any, given: Any, family: Any) -> Any:
+def name_agrees(value: Any, written: Any, given: Any, family: Any) -> Any:
     """The value, with a warning where a name as it is written is not that of the person."""
     if written is None or given is None or family is None:
         return value
@@ -89,7 +89,7 @@ def years_old(value: Any) -> Object | None:
 
 CONVERTERS = {
     "titled": Converter(titled, TEXT, "HumanName"),
-    "agrees": Converter(agrees, frozenset({"Reference"}), SAME, ("column", "column", "column"), fails=True),
+    "name_agrees": Converter(name_agrees, frozenset({"Reference"}), SAME, ("column", "column", "column"), fails=True),
     "postal": Converter(postal, frozenset({"item"}), "Address", fails=True, nested=True),
     "years_old": Converter(years_old, NUMBER, "Age", fails=True),
     "year": Converter(year, NUMBER, "date", fails=True),

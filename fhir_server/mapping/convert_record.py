@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import mimetypes
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from fhir_server.mapping.context import Context
+from fhir_server.mapping.convert_naming import MIME
 from fhir_server.mapping.convert_number import FLAGS, boolean, integer, is_true
 from fhir_server.mapping.convert_time import instant
-from fhir_server.mapping.converter import ANY, FLAG, ITEM, LIST, NUMBER, SAME, TEXT, Converter, Words
+from fhir_server.mapping.converter import ANY, FLAG, LIST, NUMBER, SAME, TEXT, Converter
 from fhir_server.mapping.fault import Fault
 from fhir_server.mapping.identity import key_text
 from fhir_server.mapping.maps import ConceptMap
 from fhir_server.mapping.text import folded, text
 
 Object = dict[str, Any]
+OCTETS = "application/octet-stream"
 TAG = re.compile(r"<(p|div|br|ul|ol|li|h[1-6]|b|i|strong|em|span|table)\b[^>]*>", re.IGNORECASE)
+
+
+def media_type(value: str) -> str:
+    """A media type without its parameters, or that of a file name or extension."""
+    found = value.partition(";")[0].strip().casefold()
+    if MIME.match(found):
+        return found
+    known, _ = mimetypes.guess_type(f"file.{found.rpartition('.')[2]}")
+    if known is None:
+        raise Fault("TYPE_INVALID", "The value is no media type and no extension that is known.", kept=OCTETS)
+    return known
 
 
 def unsigned(value: Any) -> int | None:
@@ -63,15 +77,6 @@ def listing(value: Any) -> str | None:
     if not isinstance(value, list):
         raise Fault("JSON_INVALID", "The value is no JSON array.")
     return ", ".join(word for each in value if not isinstance(each, dict | list) and (word := text(each))) or None
-
-
-def without(value: Any, names: Words) -> Any:
-    """A JSON value without the members of these names, at any depth: secrets in snapshots of rows."""
-    if isinstance(value, dict):
-        return {name: without(each, names) for name, each in value.items() if folded(name) not in names}
-    if isinstance(value, list):
-        return [without(each, names) for each in value]
-    return value
 
 
 def searches(value: Any, source: str, types: ConceptMap, context: Context) -> list[str] | None:
@@ -132,11 +137,6 @@ def flag_word(value: Any) -> str:
     return str(value) if found is None else folded(found)
 
 
-def pseudonym(value: Any, kind: str, context: Context) -> str:
-    """A name that is the same for the same value of a tenant, and does not say the value."""
-    return context.ids.of(f"{kind}/{key_text(value)}")
-
-
 def http_outcome(value: Any, error: Any) -> str | None:
     """How a request ended, as the map `pms-http-outcome` names it: `4xx`; an error without a status is an abort."""
     found = integer(value) if value is not None else None
@@ -149,18 +149,17 @@ def http_outcome(value: Any, error: Any) -> str | None:
 
 JSON = frozenset({"json", "item"})
 CONVERTERS = {
+    "media_type": Converter(media_type, TEXT, "code", fails=True),
     "unsigned": Converter(unsigned, NUMBER, "unsignedInt", fails=True),
     "until": Converter(until, ANY, "boolean", ("column",), fails=True, context=True),
     "stand_in": Converter(stand_in, ANY, SAME, fails=True),
     "following": Converter(following, frozenset({"positiveInt"}), SAME, ("column", "column", "column")),
     "listing": Converter(listing, JSON, "string", fails=True, nested=True),
-    "without": Converter(without, JSON, "json", ("value+",), nested=True),
     "searches": Converter(searches, JSON, LIST, ("word", "map"), fails=True, context=True, nested=True),
     "presence": Converter(presence, ANY, "text", ("word", "word"), none=True, always=True),
     "note_state": Converter(note_state, ANY, "text", ("column",), none=True, always=True),
     "html": Converter(html, TEXT, SAME),
     "outline": Converter(outline, JSON, "text", ("word", "word", "column"), none=True, nested=True),
     "flag_word": Converter(flag_word, FLAG, "text"),
-    "pseudonym": Converter(pseudonym, ITEM, "string", ("word",), context=True),
     "http_outcome": Converter(http_outcome, NUMBER, "text", ("column",), fails=True, none=True),
 }

@@ -169,9 +169,7 @@ def _references(table: Compiled, catalogue: Catalogue) -> Iterable[tuple[str, st
 
 def _is_for_some(leaf: Leaf, table: Compiled) -> bool:
     """Whether another column of the row says what the column points to: of most rows, not to this table."""
-    guards = [step for step in leaf.pipe.steps if step.name == "given"]
-    worded = {step.args[0] for step in guards if len(step.args) > 1}
-    return any(
-        isinstance(each, Column) and (each.name in table.table.decode or each in worded and each.name in table.table.columns)
-        for each in (step.args[0] for step in guards)
-    )
+    given = [step.args for step in leaf.pipe.steps if step.name == "given" and isinstance(step.args[0], Column)]
+    worded = {args[0].name for args in given if len(args) > 1}  # type: ignore[union-attr]
+    decoded = {args[0].name for args in given} & table.table.decode.keys()  # type: ignore[union-attr]
+    return bool(decoded or worded & table.table.columns.keys())

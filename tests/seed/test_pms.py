@@ -12,7 +12,17 @@ from seed import pms
 from seed.pms_providers import npi
 from seed.sealing import SAMPLE_KEY, sealed
 
-TABLES = ("practice_profiles", "locations", "providers", "users", "clients", "appointments", "notes", "ledger", "audit_log")
+TABLES = (
+    "practice_profiles",
+    "locations",
+    "providers",
+    "users",
+    "clients",
+    "appointments",
+    "notes",
+    "ledger",
+    "audit_log",
+)
 
 
 def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
