@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import mimetypes
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from fhir_server.mapping.context import Context
-from fhir_server.mapping.convert_naming import MIME
 from fhir_server.mapping.convert_number import FLAGS, boolean, integer, is_true
 from fhir_server.mapping.convert_time import instant
 from fhir_server.mapping.converter import ANY, FLAG, LIST, NUMBER, SAME, TEXT, Converter
@@ -19,19 +17,7 @@ from fhir_server.mapping.maps import ConceptMap
 from fhir_server.mapping.text import folded, text
 
 Object = dict[str, Any]
-OCTETS = "application/octet-stream"
 TAG = re.compile(r"<(p|div|br|ul|ol|li|h[1-6]|b|i|strong|em|span|table)\b[^>]*>", re.IGNORECASE)
-
-
-def media_type(value: str) -> str:
-    """A media type without its parameters, or that of a file name or extension."""
-    found = value.partition(";")[0].strip().casefold()
-    if MIME.match(found):
-        return found
-    known, _ = mimetypes.guess_type(f"file.{found.rpartition('.')[2]}")
-    if known is None:
-        raise Fault("TYPE_INVALID", "The value is no media type and no extension that is known.", kept=OCTETS)
-    return known
 
 
 def unsigned(value: Any) -> int | None:
@@ -149,7 +135,6 @@ def http_outcome(value: Any, error: Any) -> str | None:
 
 JSON = frozenset({"json", "item"})
 CONVERTERS = {
-    "media_type": Converter(media_type, TEXT, "code", fails=True),
     "unsigned": Converter(unsigned, NUMBER, "unsignedInt", fails=True),
     "until": Converter(until, ANY, "boolean", ("column",), fails=True, context=True),
     "stand_in": Converter(stand_in, ANY, SAME, fails=True),
