@@ -19,14 +19,24 @@ def times(*names: str) -> list[Column[object]]:
     return [Column(name, DateTime) for name in names]
 
 
+def flags(*names: str) -> list[Column[object]]:
+    return [Column(name, Boolean) for name in names]
+
+
 CHANGED = ("created_at", "updated_at", "deleted_at")
 
 PRACTICE_PROFILES = Table(
     "practice_profiles",
     METADATA,
     *row_of_tenant(),
-    *texts("practice_name", "legal_name", "npi", "phone", "email", "address_line1", "city", "state", "zip_code"),
-    *texts("timezone", "currency"),
+    *texts("practice_name", "legal_name", "npi"),
+    Column("tax_id", Text),
+    *texts("phone", "fax", "email", "website", "address_line1", "address_line2", "city", "state", "zip_code"),
+    *texts("billing_contact_name", "billing_phone", "billing_address_line1", "timezone"),
+    Column("default_appointment_duration", Integer),
+    *texts("currency"),
+    Column("billing_settings", JSON),
+    Column("settings", JSON),
     Column("is_active", Boolean),
     *times("created_at", "updated_at"),
 )
@@ -35,18 +45,30 @@ LOCATIONS = Table(
     METADATA,
     *row_of_tenant(),
     Column("practice_profile_id", Integer),
-    *texts("name", "code", "phone", "address_line1", "city", "state", "zip_code"),
-    Column("is_active", Boolean),
-    Column("is_primary", Boolean),
+    *texts("name", "code", "npi", "description", "phone", "fax", "email"),
+    *texts("address_line1", "address_line2", "city", "state", "zip_code"),
+    Column("latitude", Numeric(9, 6)),
+    Column("longitude", Numeric(9, 6)),
+    Column("hours", JSON),
+    *texts("holiday_hours"),
+    *flags("accepts_appointments", "parking_available", "wheelchair_accessible", "public_transit_access"),
+    *texts("directions"),
+    *flags("is_active", "is_primary"),
     *times("created_at", "updated_at"),
 )
 USERS = Table(
     "users",
     METADATA,
     *row_of_tenant(),
-    *texts("username", "email", "first_name", "last_name", "role"),
+    *texts("username", "email", "first_name", "last_name", "password_hash", "oauth_provider", "oauth_subject"),
+    *flags("mfa_enabled"),
+    *texts("mfa_secret_encrypted", "role"),
     Column("provider_id", Integer),
-    Column("is_active", Boolean),
+    *flags("is_active"),
+    *times("last_login_at"),
+    Column("failed_login_attempts", Integer),
+    *times("locked_until"),
+    *texts("last_ip_address"),
     *times(*CHANGED),
 )
 PROVIDERS = Table(

@@ -28,6 +28,8 @@ class Practice:
     """The database checks its column types: dates cannot be dirty."""
     key: str = SAMPLE_KEY
     seed: int = 1
+    beside: Random = field(default_factory=lambda: Random(0))
+    """For what came to be written later: rows that were there before stay as they are."""
     insured: dict[int, str] = field(default_factory=dict)
     """Payers of clients."""
     took_place: list[tuple[int, int, int, str]] = field(default_factory=list)

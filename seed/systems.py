@@ -32,5 +32,5 @@ SYSTEMS: Mapping[str, System] = {
     "hpms": System("Multi-tenant practice management system", hpms.write, {"phi": SAMPLE_KEY}),
     "ivr": System("Platform for insurance verification requests", ivr.write, {"phi": SAMPLE_KEY}),
     "mk": System("Personal health record", mk.write, {}),
-    "pms": System("Practice management system", pms.write, {"pii": SAMPLE_KEY}),
+    "pms": System("Practice management system", pms.write, dict.fromkeys(("pii", "clinical", "financial"), SAMPLE_KEY)),
 }

@@ -119,7 +119,7 @@ async def _migrated(store: Store, practice: Practice, directory: Path) -> Report
                 tenant,
                 catalogue,
                 source,
-                opening=migration.keys(catalogue, [f"pii={pms.SAMPLE_KEY}"]),
+                opening=migration.keys(catalogue, [f"{name}={pms.SAMPLE_KEY}" for name in catalogue.keys]),
                 options=Options(source_tenant=practice.name),
                 progress=told,
             )

@@ -113,7 +113,7 @@ class _Check:
             if column.name == "item":
                 yield column
         for step in leaf.pipe.steps:
-            if step.name in ("having", "gather", "total", "latest") and step.args:
+            if step.name in ("having", "apart_from", "gather", "total", "latest") and step.args:
                 yield Column("item", str(step.args[0]))
 
     def _related(self) -> None:

@@ -37,6 +37,8 @@ FITS: Mapping[str, frozenset[str]] = {
     "Quantity": frozenset({"Quantity", "SimpleQuantity"}),
 }
 """Element types that a kind may become; any other kind becomes the type of its own name."""
+LEGACY = ("identifier", "value")
+"""Every resource that can have an identifier has that of its row."""
 RAW = frozenset({"integer", "decimal", "boolean", "date", "timestamp", "timestamptz", "time", "blob"})
 """Kinds of columns that need a converter: databases do not keep their promises about types."""
 LITERALS: Mapping[type, frozenset[str]] = {
@@ -216,7 +218,7 @@ def arguments(found: Leaf, table: TableMapping, catalogue: Catalogue, scope: Sco
             for value in values:
                 if isinstance(value, str) and each.kind in ARGUMENTS:
                     ARGUMENTS[each.kind](value, step, found, table, catalogue)
-        if step.name in ("having", "gather", "total", "latest"):
+        if step.name in ("having", "apart_from", "gather", "total", "latest"):
             rows = scope.rows(found.pipe.column)
             if str(step.args[0]) not in rows:
                 raise Misfit(
@@ -276,7 +278,8 @@ def _guard(found: Leaf, at: int, catalogue: Catalogue) -> None:
     step = found.pipe.steps[at]
     name = str(step.args[1]).partition("#")[0]
     target = catalogue.output(str(step.args[0]), str(step.args[1]))
-    guarded = any(each.name in ("given", "unless") for each in found.pipe.steps[at + 1 :])
+    before, after = found.pipe.steps[:at], found.pipe.steps[at + 1 :]
+    guarded = any(each.name in ("given", "unless") for each in after) or any(each.name == "having" for each in before)
     conditional = target is not None and bool(target.when) and not target.key and not target.merge
     if conditional and not guarded:
         raise Misfit(f"{step.args[0]} of {name} exists only under a condition: guard '{found.pipe}' with given(…).")
@@ -296,7 +299,7 @@ def profiles(output: Output, table: TableMapping, catalogue: Catalogue) -> Itera
                 table.file, output.line, f"{name} is for {profile.resource_type}, not {output.resource_type}."
             )
         for alternatives in profile.mandatory:
-            if not any(path[0] in output.body.children for path in alternatives):
+            if not any(path[0] in output.body.children or path == LEGACY for path in alternatives):
                 wanted = " or ".join(".".join(path) for path in alternatives)
                 yield Problem(
                     table.file, output.line, f"{name} makes {wanted} mandatory; {output.name} does not set it."

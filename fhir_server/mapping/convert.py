@@ -20,6 +20,8 @@ from fhir_server.mapping import (
     convert_measure,
     convert_naming,
     convert_number,
+    convert_person,
+    convert_record,
     convert_rows,
     convert_secret,
     convert_span,
@@ -51,6 +53,8 @@ CONVERTERS: Mapping[str, Converter] = {
     **convert_coding.CONVERTERS,
     **convert_beside.CONVERTERS,
     **convert_file.CONVERTERS,
+    **convert_person.CONVERTERS,
+    **convert_record.CONVERTERS,
     "absent": Converter(lambda value: value, frozenset({"*"}), "same", ("word",), none=True, always=True),
 }
 """`absent(unknown)` is written by the compiler, which knows what the element can say instead of a value."""

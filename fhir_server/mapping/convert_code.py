@@ -18,6 +18,7 @@ SYNTAX: Mapping[str, re.Pattern[str]] = {
     "http://www.ama-assn.org/go/cpt": re.compile(r"(\d{4}[0-9A-Z]|[0-9A-Z]{2})\Z"),
     "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets": re.compile(r"[A-V]\d{4}\Z"),
     "http://nucc.org/provider-taxonomy": re.compile(r"\d{3}[0-9A-Z]{6}X\Z"),
+    "http://hl7.org/fhir/resource-types": re.compile(r"[A-Z][A-Za-z]+\Z"),
     "urn:ietf:bcp:47": re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z"),
 }
 """How codes of a system look; CPT modifiers are its codes of two characters."""
@@ -85,7 +86,7 @@ def keyword(value: Any, words: Words) -> str:
 CONVERTERS = {
     "cccode": Converter(cccode, ITEM, "CodeableConcept", ("system+", "column?"), fails=True),
     "map": Converter(mapped, ANY, MAPPED, ("map",), fails=True, none=True),
-    "code_of": Converter(code_of, ITEM, "text", ("map",)),
+    "code_of": Converter(code_of, ITEM | {"boolean"}, "text", ("map",)),
     "one_of": Converter(one_of, ANY, TEST, ("value+",)),
     "none_of": Converter(none_of, ANY, TEST, ("value+",)),
     "keyword": Converter(keyword, ITEM, "text", ("value+",)),

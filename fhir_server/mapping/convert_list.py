@@ -82,6 +82,11 @@ def having(rows: Sequence[Row], name: str, values: Words) -> list[Row] | None:
     return [row for row in rows if row[name] is not None and folded(row[name]) in values] or None
 
 
+def apart_from(rows: Sequence[Row], name: str, values: Words) -> list[Row] | None:
+    """The rows whose column has none of these values."""
+    return [row for row in rows if row[name] is None or folded(row[name]) not in values] or None
+
+
 def gather(rows: Sequence[Row], name: str) -> list[Any] | None:
     """The entries of a JSON array column over all rows."""
     found: list[Any] = []
@@ -114,6 +119,7 @@ CONVERTERS = {
     "lines": Converter(lines, TEXT, LIST),
     "split": Converter(split, TEXT, LIST),
     "having": Converter(having, frozenset({ROWS}), ROWS, ("field", "value+")),
+    "apart_from": Converter(apart_from, frozenset({ROWS}), ROWS, ("field", "value+")),
     "gather": Converter(gather, frozenset({ROWS}), LIST, ("field",)),
     "total": Converter(total, frozenset({ROWS}), "Money", ("field",), fails=True, context=True),
     "latest": Converter(latest, frozenset({ROWS}), "item", ("field",)),

@@ -127,7 +127,7 @@ def longer_than(value: str, size: str) -> str | None:
 
 
 GUARD = ("column", "value*")
-TARGET = ("type", "output")
+TARGET = ("type", "output", "column?")
 CONVERTERS = {
     "copy": Converter(copy, TEXT, "string"),
     "cctext": Converter(cctext, ITEM, "CodeableConcept"),

@@ -109,21 +109,24 @@ class Pipes:
         converter = CONVERTERS[step.name]
         function = self.writer.function(converter.call.__name__, converter.call)
         if step.name in ("reference", "link"):
-            args = self._target(name, str(step.args[0]), str(step.args[1]))
+            args = self._target(name, step)
         else:
             element = place if step.name == "map" else None
             args = [name, *(self._argument(each.kind, each.value, element) for each in bound(step))]
         return f"{function}({', '.join([*args, *(['context'] if converter.context else [])])})"
 
-    def _target(self, name: str, resource_type: str, written: str) -> list[str]:
+    def _target(self, name: str, step: Step) -> list[str]:
         """What a reference is computed from: the key of a row or of a value, and the names around it."""
+        resource_type, written = map(str, step.args[:2])
         table, _, label = written.partition("#")
         output = f"{resource_type}#{label}" if label else resource_type
         found = self.catalogue.output(resource_type, written)
         key = name
         if found and (found.key or found.merge):
             key = f"natural({name})" if found.key else f"merged_key({name})"
-        return [key, repr(resource_type), repr(f"{self.catalogue.source}/{table}/"), repr(f"/{output}")]
+        entry = step.args[-1]
+        suffix = f"f'/{output}:{{{variable(entry)}}}'" if isinstance(entry, Column) else repr(f"/{output}")
+        return [key, repr(resource_type), repr(f"{self.catalogue.source}/{table}/"), suffix]
 
     def _argument(self, kind: str, value: Any, place: Place | None) -> str:
         if kind == "column":

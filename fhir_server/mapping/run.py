@@ -158,7 +158,8 @@ def _references(table: Compiled, catalogue: Catalogue) -> Iterable[tuple[str, st
     for leaf in table_leaves(table.table):
         for step in leaf.pipe.steps:
             column = leaf.pipe.column
-            if step.name == "reference" and column.name in table.table.columns and column.name not in own:
+            is_key = column.name in table.table.columns and column.name not in own and not column.field
+            if step.name == "reference" and is_key:
                 target = catalogue.output(str(step.args[0]), str(step.args[1]))
                 if _is_for_some(leaf, table):
                     continue
@@ -168,5 +169,7 @@ def _references(table: Compiled, catalogue: Catalogue) -> Iterable[tuple[str, st
 
 def _is_for_some(leaf: Leaf, table: Compiled) -> bool:
     """Whether another column of the row says what the column points to: of most rows, not to this table."""
-    guards = [step for step in leaf.pipe.steps if step.name == "given" and len(step.args) > 1]
-    return any(isinstance(step.args[0], Column) and step.args[0].name in table.table.columns for step in guards)
+    given = [step.args for step in leaf.pipe.steps if step.name == "given" and isinstance(step.args[0], Column)]
+    worded = {args[0].name for args in given if len(args) > 1}  # type: ignore[union-attr]
+    decoded = {args[0].name for args in given} & table.table.decode.keys()  # type: ignore[union-attr]
+    return bool(decoded or worded & table.table.columns.keys())

@@ -65,6 +65,7 @@ def test_every_converter_that_may_fail_says_so_and_is_in_the_table() -> None:
     tried = {case["call"] for lines in TABLE.values() for case in lines}
     untried = {"absent", "map", "code_of", "copy", "note", "const", "cc", "reference", "link", "b64", "fax", "qty_in"}
     untried |= {"coding", "address", "dose", "page", "form_fields", "dicom_series", "dicom_modalities", "matched"}
+    untried |= {"searches"}
     assert set(CONVERTERS) - tried == untried
 
 

@@ -101,7 +101,10 @@ def _merged(golden: Golden, case: dict[str, Any], merge: Merge, findings: list[F
 
 def _related(golden: Golden, case: dict[str, Any]) -> dict[str, Any]:
     parents = {name: case.get("parents", {}).get(name) for name in golden.table.table.parents}
-    return parents | {name: case.get("children", {}).get(name, []) for name in golden.table.table.children}
+    return parents | {
+        name: [dict.fromkeys(each.columns) | row for row in case.get("children", {}).get(name, [])]
+        for name, each in golden.table.table.children.items()
+    }
 
 
 def enum_answer(golden: Golden, line: list[Any]) -> Any:

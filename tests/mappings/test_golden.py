@@ -52,7 +52,6 @@ def test_every_declared_table_has_golden_rows() -> None:
 
 
 UNREACHED = {
-    "active-location": {"temporarily_closed"},  # Whether a facility is active is a flag here.
     "hpms-encounter-status": {"1", "arrived"},  # An encounter begins when the session does.
     "ivr-response-outcome": {"awaiting_documents"},  # An answer is made of a decision only.
     "pms-charge-status": {"non_billable"},  # The ledger has no column that says so.

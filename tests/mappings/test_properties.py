@@ -107,7 +107,7 @@ def test_any_row_is_valid_or_refused(name: str) -> None:
         assert len({(draft.output, draft.key) for draft in drafts if draft.output not in table.natural}) == len(
             [draft for draft in drafts if draft.output not in table.natural]
         )
-        if not drafts:
+        if not drafts and table.table.outputs:
             assert any(map(is_error, findings)) or name in MAY_GIVE_NOTHING
 
     hold()

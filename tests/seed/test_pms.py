@@ -12,7 +12,17 @@ from seed import pms
 from seed.pms_providers import npi
 from seed.sealing import SAMPLE_KEY, sealed
 
-TABLES = ("practice_profiles", "locations", "providers", "users", "clients", "appointments", "ledger")
+TABLES = (
+    "practice_profiles",
+    "locations",
+    "providers",
+    "users",
+    "clients",
+    "appointments",
+    "notes",
+    "ledger",
+    "audit_log",
+)
 
 
 def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -65,6 +75,9 @@ def test_sizes_follow_the_number_of_clients(practice: Path) -> None:
         ("ledger", "appointment_id", "appointments"),
         ("ledger", "client_id", "clients"),
         ("clients", "created_by", "users"),
+        ("notes", "appointment_id", "appointments"),
+        ("notes", "parent_note_id", "notes"),
+        ("fhir_mappings", "internal_id", "clients"),
         ("clients", "primary_provider_id", "providers"),
     ],
 )
@@ -94,6 +107,9 @@ def test_claims_belong_to_insured_clients(practice: Path) -> None:
         ("SELECT 1 FROM appointments WHERE status LIKE '%_old' OR status IN ('zz', 'migrated', '9')", 1),
         ("SELECT 1 FROM appointments WHERE client_id IS NULL", 1),
         ("SELECT 1 FROM ledger WHERE diagnosis_codes IS NULL", 1),
+        ("SELECT 1 FROM notes WHERE length(content) = 40", 1),
+        ("SELECT 1 FROM notes WHERE diagnosis_codes LIKE '%anxiety%'", 1),
+        ("SELECT 1 FROM audit_log WHERE status_code IS NULL", 1),
         ("SELECT 1 FROM ledger WHERE transaction_type IN ('CHARGE', 'zz', '9', 'charge_old', 'migrated')", 1),
     ],
 )
