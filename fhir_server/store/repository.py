@@ -20,6 +20,7 @@ from fhir_server.search.query import Query
 from fhir_server.store import bulk, claims, definitions, expected_version, idempotency, labels, transactions
 from fhir_server.store.companions import Companions
 from fhir_server.store.concepts import Concepts
+from fhir_server.store.containers import Containers
 from fhir_server.store.database import Database
 from fhir_server.store.deferred import Deferred
 from fhir_server.store.errors import Outdated, is_duplicate, mongo_errors
@@ -146,6 +147,11 @@ class Repository:
         await self._unit.flush()
         documents, end = await Matches(self._database, self._where, self._unit.session).page(plan)
         return Page(await self._shown.versions(documents), end)
+
+    async def containers(self) -> Containers:
+        """Of contained resources. https://hl7.org/fhir/R4/search.html#contained"""
+        await self._unit.flush()
+        return Containers(self._database, self._where, self.tenant, self._unit.session)
 
     async def resolved(self, query: Query) -> Query:
         """The query with its conditions on other resources, if it has any, come down to ids.
