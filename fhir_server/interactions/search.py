@@ -64,8 +64,9 @@ async def _answer(ctx: Context, entry: EntryRequest, path: str, asked_for: Query
     asked = f"{path}?{asked_for.self_link()}"
     token = cursor.of(entry)
     reached = cursor.opened(ctx, asked, token)
-    query = await ctx.repo.resolved(asked_for)
-    page = await _page(ctx, query, reached)
+    found = await ctx.repo.followed(asked_for, reached)
+    query = asked_for if isinstance(found, Page) else found
+    page = found if isinstance(found, Page) else await _page(ctx, query, reached)
     included = await ctx.repo.included(page.versions, query.includes, ctx.limits.included)
     body = searchset(
         query,

@@ -163,6 +163,15 @@ class Repository:
         await self._unit.flush()
         return await Joins(Matches(self._database, self._where, self._unit.session)).resolved(query)
 
+    async def followed(self, query: Query, position: Position | None) -> Page | Query:
+        """A page, where it is found while its conditions on other resources are followed; else as `resolved`."""
+        if not any(each.joins for each in query.criteria):
+            return query
+        await self._unit.flush()
+        following = Joins(Matches(self._database, self._where, self._unit.session))
+        found = await following.found(query, position, confined=self.confined(query.resource_types))
+        return found if isinstance(found, Query) else Page(await self._shown.versions(found[0]), found[1])
+
     async def included(self, matches: Sequence[Version], includes: Sequence[Include], most: int) -> Included:
         """What the matches of a page bring along. https://hl7.org/fhir/R4/search.html#include"""
         if not matches or not includes:
