@@ -39,6 +39,7 @@ async def parsed(
                 default_count=ctx.limits.default_count,
                 known=known,
                 words=ctx.words,
+                contained=True,
             )
         except Unresolved as missing:
             if len(known) == MOST:

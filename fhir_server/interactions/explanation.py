@@ -16,9 +16,11 @@ from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import forbidden
 from fhir_server.fhir.resource import Resource
 from fhir_server.interactions.context import Context
+from fhir_server.search import joins
 from fhir_server.search.plan import plan
 from fhir_server.search.query import Query
 from fhir_server.store.explanation import Step
+from fhir_server.store.pages import Page
 
 
 async def answer(ctx: Context, asked: Query) -> EntryResponse:
@@ -26,13 +28,16 @@ async def answer(ctx: Context, asked: Query) -> EntryResponse:
     if not _may_look(ctx.repo.caller):
         raise forbidden("_explain needs a scope of the form system/*.s, because it tells how much others have stored.")
     started = perf_counter()
-    query = await ctx.repo.resolved(asked)
+    found = await ctx.repo.followed(asked, None)
     resolved = perf_counter() - started
+    walked = isinstance(found, Page)
+    query = joins.undecided(asked) if isinstance(found, Page) else found
     steps = await ctx.repo.explained(plan(query, confined=ctx.repo.confined(query.resource_types)))
     parameters = [
         *(_parts("applied", name=name, value=value) for name, value in asked.applied),
         *({"name": "ignored", "valueString": issue.diagnostics} for issue in asked.ignored),
         _parts("conditions", followed=sum(each.joins for each in asked.criteria), milliseconds=resolved),
+        *([{"name": "walked", "valueBoolean": True}] if walked else []),
         *map(_step, steps),
     ]
     body = json.encode({"resourceType": "Parameters", "parameter": parameters})

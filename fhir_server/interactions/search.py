@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
-from fhir_server.fhir.outcome import Issue, error
-from fhir_server.interactions import codes, cursor, explanation
+from fhir_server.fhir.outcome import Issue, error, not_supported
+from fhir_server.interactions import codes, contained, cursor, explanation
 from fhir_server.interactions.context import Context
 from fhir_server.search import compartment, joins
 from fhir_server.search.bundle import searchset
@@ -47,6 +47,8 @@ async def whole_compartment(
 
 
 async def _within(ctx: Context, query: Query, compartment_type: str, compartment_id: str) -> Query:
+    if query.contained != "false":
+        raise not_supported("_contained is not supported in a compartment: contained resources are in none.")
     if await ctx.repo.may_enter(compartment_type, compartment_id):
         return joins.narrowed(query, compartment.within(compartment_type, compartment_id, query.resource_types))
     return joins.narrowed(query, compartment.nothing())
@@ -62,8 +64,9 @@ async def _answer(ctx: Context, entry: EntryRequest, path: str, asked_for: Query
     asked = f"{path}?{asked_for.self_link()}"
     token = cursor.of(entry)
     reached = cursor.opened(ctx, asked, token)
-    query = await ctx.repo.resolved(asked_for)
-    page = await _page(ctx, query, reached)
+    found = await ctx.repo.followed(asked_for, reached)
+    query = asked_for if isinstance(found, Page) else found
+    page = found if isinstance(found, Page) else await _page(ctx, query, reached)
     included = await ctx.repo.included(page.versions, query.includes, ctx.limits.included)
     body = searchset(
         query,
@@ -90,6 +93,8 @@ async def _page(ctx: Context, query: Query, reached: Position | None) -> Page:
     """Nothing is read where only the number of matches is wanted."""
     if query.counts_only:
         return Page((), None)
+    if query.contained != "false":
+        return await contained.page(ctx, query, reached)
     return await ctx.repo.search(plan(query, reached, confined=ctx.repo.confined(query.resource_types)))
 
 
@@ -102,4 +107,6 @@ async def _total(ctx: Context, query: Query, first: Page | None) -> int | None:
         return None
     if first is not None and first.next is None and not query.counts_only:
         return len(first.versions)
-    return await ctx.repo.count(plan(query)) if query.counts_only or query.total else None
+    if not (query.counts_only or query.total):
+        return None
+    return await (contained.count(ctx, query) if query.contained != "false" else ctx.repo.count(plan(query)))

@@ -20,10 +20,14 @@ def combiner(context: Context) -> Combine:
     """From an element, its resource and the `=` and base that stand before a local reference: the rows."""
     name, kind = context.name, context.parts[1].parameter.kind
     first, second, *others = map(_values, context.parts)
+    whole, starts = context.parts[1].whole, {route.steps[0].key for route in context.parts[1].parameter.routes}
     row_of = composite.ROWS[kind]
     count = composite.ROWS["number"]
 
     def combine(value: Any, resource: Mapping[str, Any], base: str) -> list[composite.Row]:
+        # Mostly the value is of another type: to see that is cheaper than to look for it.
+        if (resource if whole else value).keys().isdisjoint(starts):
+            return []
         seconds = [row for type_name, each in second(value, resource) for row in row_of(type_name, each)]
         if not seconds:
             return seconds

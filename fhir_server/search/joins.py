@@ -37,6 +37,12 @@ def plain(query: Query) -> Query:
     return replace(query, criteria=tuple(each for each in query.criteria if not each.joins))
 
 
+def undecided(query: Query) -> Query:
+    """With conditions on other resources that everything meets: found are those that still have to be looked at."""
+    criteria = (replace(each, term=Term({})) if each.join else each for each in query.criteria)
+    return replace(query, criteria=tuple(criteria))
+
+
 def joined(query: Query) -> list[Criterion]:
     """The conditions on other resources, first those that few of these are likely to match."""
     return sorted((each for each in query.criteria if each.joins), key=lambda each: _likely(each.join))

@@ -5,13 +5,14 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from fhir_server.fhir import definitions
 from fhir_server.fhir.outcome import FhirError, Issue, bad_value, not_supported
 from fhir_server.search import include
+from fhir_server.search.contained import checked
 from fhir_server.search.criteria import criterion, hint, parameter, too_costly
 from fhir_server.search.filter import FILTER, expressed
 from fhir_server.search.include import Include
@@ -44,16 +45,19 @@ def parse(
     now: datetime | None = None,
     known: Known | None = None,
     words: bool = False,
+    contained: bool = False,
 ) -> Query:
     """A search of one type, of several or, with none, of all; `base` is the server's own URL for this tenant.
 
     Raises 400 for what is not understood; `lenient` ignores parameters that are not, and names them in `Query.ignored`.
-    `known` are the codes that were looked up so far: `Unresolved` is raised where one more lookup is needed.
+    `known` are the codes that were looked up so far: `Unresolved` is raised where one more lookup is needed. Where
+    `contained` the caller can also answer with contained resources.
     """
     if len(query) > MAX_PARAMETERS:
         raise too_costly(f"The search has {len(query)} parameters; {MAX_PARAMETERS} are the most.")
     types = resource_types if len(resource_types) == 1 else _types(resource_types, query)
     reading = _Reading(types, Asked(base, now or datetime.now(UTC), known, words), lenient, max_count, default_count)
+    reading.result = _RESULT | _CONTAINED if contained else _RESULT
     for name, value in query:
         if name not in PASSED and not (name == "_type" and len(resource_types) != 1):
             reading.read(name, value)
@@ -86,6 +90,9 @@ class _Reading:
     total: str | None = None
     summary: str | None = None
     explain: str = "false"
+    contained: str = "false"
+    contained_type: str = "container"
+    result: Mapping[str, Callable[[_Reading, str], str]] = field(default_factory=dict)
     elements: tuple[str, ...] = ()
     ignored: list[Issue] = field(default_factory=list)
     applied: list[tuple[str, str]] = field(default_factory=list)
@@ -93,7 +100,7 @@ class _Reading:
     def query(self, typed: tuple[tuple[str, str], ...]) -> Query:
         if self.includes and self.summary == "text":
             raise bad_value("_summary=text cannot be combined with _include or _revinclude.")
-        return Query(
+        found = Query(
             self.types,
             tuple(self.criteria),
             self.sort,
@@ -105,7 +112,10 @@ class _Reading:
             (*typed, *self.applied),
             tuple(dict.fromkeys(self.includes)),
             self.explain == "true",
+            self.contained,
+            self.contained_type,
         )
+        return checked(found)
 
     def read(self, name: str, value: str) -> None:
         """One parameter; without a value it asks nothing. https://hl7.org/fhir/R4/search.html#errors"""
@@ -116,10 +126,10 @@ class _Reading:
         if include.named(name):
             self.include(name, value)
             return
-        if name in _RESULT:
+        if name in self.result:
             if any(name == each for each, _ in self.applied):
                 raise bad_value(f"'{name}' is given twice.")
-            self.apply(name, _RESULT[name](self, value))
+            self.apply(name, self.result[name](self, value))
             return
         try:
             wanted = self.criteria_of(name, value)
@@ -174,11 +184,11 @@ def _count(reading: _Reading, value: str) -> str:
     return str(reading.count)
 
 
-def _one_of(name: str, allowed: tuple[str, ...]) -> Callable[[_Reading, str], str]:
+def _one_of(attribute: str, allowed: tuple[str, ...], name: str = "") -> Callable[[_Reading, str], str]:
     def read(reading: _Reading, value: str) -> str:
         if value not in allowed:
-            raise bad_value(f"_{name} must be {', '.join(allowed[:-1])} or {allowed[-1]}, not '{value}'.")
-        setattr(reading, name, value)
+            raise bad_value(f"_{name or attribute} must be {', '.join(allowed[:-1])} or {allowed[-1]}, not '{value}'.")
+        setattr(reading, attribute, value)
         return value
 
     return read
@@ -244,3 +254,9 @@ _RESULT: dict[str, Callable[[_Reading, str], str]] = {
     "_explain": _one_of("explain", ("true", "false")),
 }
 """Parameters that shape the result: each returns its value as applied. https://hl7.org/fhir/R4/search.html#summary"""
+
+_CONTAINED: dict[str, Callable[[_Reading, str], str]] = {
+    "_contained": _one_of("contained", ("true", "both", "false")),
+    "_containedType": _one_of("contained_type", ("container", "contained"), "containedType"),
+}
+"""https://hl7.org/fhir/R4/search.html#contained"""

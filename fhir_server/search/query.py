@@ -81,6 +81,10 @@ class Query:
     includes: tuple[Include, ...] = ()
     explain: bool = False
     """Not the matches are wanted, but how they are found."""
+    contained: str = "false"
+    """Whether `true`, only, or `both`, also, contained resources are searched."""
+    contained_type: str = "container"
+    """Whether of these the `container` or the `contained` resource itself is answered."""
 
     @classmethod
     def of(cls, resource_types: tuple[str, ...], *criteria: Criterion) -> Query:

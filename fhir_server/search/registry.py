@@ -81,8 +81,8 @@ FIELDS: dict[str, str] = {
 """By kind of parameter: the index array, or the field, that holds its entries."""
 
 NOT_SUPPORTED: dict[str, str] = {
-    "_contained": "Contained resources are not searched",
-    "_containedType": "Contained resources are not searched",
+    "_contained": "Contained resources are not searched here",
+    "_containedType": "Contained resources are not searched here",
     "_query": "There are no named queries",
     "_score": "Results have no score",
 }

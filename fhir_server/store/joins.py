@@ -14,9 +14,12 @@ from fhir_server.access.right import Right
 from fhir_server.fhir.outcome import too_costly
 from fhir_server.search import joins, logic
 from fhir_server.search.joins import Keys
+from fhir_server.search.page import Position
 from fhir_server.search.plan import plan
 from fhir_server.search.query import Criterion, Join, Query
+from fhir_server.store import walk
 from fhir_server.store.matches import Matches
+from fhir_server.store.walk import Found, Walk
 
 MOST = 10_000
 """Resources that one step may lead to; where both sides have more, the search is refused."""
@@ -37,6 +40,34 @@ class Joins:
         for each in joins.queries(query):
             self.matches.where.permitted(each.resource_types, Right.SEARCH)
         return await self._resolved(query)
+
+    async def found(self, query: Query, position: Position | None, *, confined: bool) -> Found | Query:
+        """A page that is found by walking; else the query as `resolved` has it. Who sees few of them walks none."""
+        if not confined:
+            way = await self._way(query)
+            walked = await way.page(position) if isinstance(way, Walk) else way
+            if walked is not None:
+                return walked
+        return await self.resolved(query)
+
+    async def _way(self, query: Query) -> Walk | Query:
+        """The same query as `resolved` has it or, where its chain leads to many resources, a walk to find its page."""
+        join = walk.open_join(query)
+        if join is None:
+            return await self.resolved(query)
+        for each in joins.queries(query):
+            self.matches.where.permitted(each.resource_types, Right.SEARCH)
+        source = await self._resolved(join.source)
+        way = Walk(self.matches, query, join, source)
+        if not way.possible:
+            return await self._resolved(query)
+        if joins.expected(joins.plain(query)) < joins.expected(source):
+            return way
+        few = await self.matches.keys(plan(source), walk.FEW)
+        if few is None:
+            return way
+        criterion = joins.joined(query)[0]
+        return joins.narrowed(joins.plain(query), joins.resolved(query, criterion, join, few))
 
     async def _resolved(self, query: Query) -> Query:
         found = joins.plain(query)

@@ -32,8 +32,8 @@ BODIES = "bodies"
 SHOWN = {"_id": 0, "body": 1, "file": 1, "rt": 1, "id": 1, "v": 1, "lu": 1, "m": 1}
 """What a `Version` is made of."""
 
-SUPERSEDED = {"res": 0, "txt": 0}
-"""What a version keeps when it moves to the history: everything but the native form and the words, found no more."""
+SUPERSEDED = {"res": 0, "txt": 0, "con": 0}
+"""What a version keeps when it moves to the history: not the native form, the words and what it contains."""
 
 _TYPE = [("t", 1), ("rt", 1)]
 
@@ -50,14 +50,15 @@ RESOURCE_INDEXES: Indexes = {
     "lu": [*_TYPE, ("lu", 1), ("id", 1)],
     "geo": [*_TYPE, ("geo", "2dsphere")],
     "txt": [*_TYPE, ("txt", 1), ("d", -1), ("id", 1)],
+    "con": [("t", 1), ("con.tok", 1), ("_id", 1)],
 }
 """Few generic multikey indexes instead of one per search parameter; a compound index may hold one array.
 
 Only what has a point is in `geo`: https://www.mongodb.com/docs/manual/core/indexes/index-types/geospatial/2dsphere/
 """
 
-PARTIAL: Mapping[str, Document] = {"txt": {"txt": {"$exists": True}}}
-"""What an index is limited to: only where words are kept are they indexed."""
+PARTIAL: Mapping[str, Document] = {each: {each: {"$exists": True}} for each in ("txt", "con")}
+"""What an index is limited to: only where words are kept, or something is contained, is there an entry."""
 
 HISTORY_INDEXES: Indexes = {
     "instance": [*_TYPE, ("id", 1), ("v", -1)],

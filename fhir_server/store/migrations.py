@@ -90,6 +90,10 @@ async def _index_words(database: Database) -> None:
     await _indexed(database.resources, {"txt": RESOURCE_INDEXES["txt"]})
 
 
+async def _index_contained(database: Database) -> None:
+    await _indexed(database.resources, {"con": RESOURCE_INDEXES["con"]})
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
@@ -99,6 +103,7 @@ MIGRATIONS = (
     Migration(6, "jobs are found by their state, and expire with what was asked", _find_jobs),
     Migration(7, "locations are found by their position", _index_places),
     Migration(8, "an index of words, for tenants that want it", _index_words),
+    Migration(9, "an index of what resources contain", _index_contained),
 )
 
 

@@ -20,6 +20,7 @@ from fhir_server.search.query import Query
 from fhir_server.store import bulk, claims, definitions, expected_version, idempotency, labels, transactions
 from fhir_server.store.companions import Companions
 from fhir_server.store.concepts import Concepts
+from fhir_server.store.containers import Containers
 from fhir_server.store.database import Database
 from fhir_server.store.deferred import Deferred
 from fhir_server.store.errors import Outdated, is_duplicate, mongo_errors
@@ -147,6 +148,11 @@ class Repository:
         documents, end = await Matches(self._database, self._where, self._unit.session).page(plan)
         return Page(await self._shown.versions(documents), end)
 
+    async def containers(self) -> Containers:
+        """Of contained resources. https://hl7.org/fhir/R4/search.html#contained"""
+        await self._unit.flush()
+        return Containers(self._database, self._where, self.tenant, self._unit.session)
+
     async def resolved(self, query: Query) -> Query:
         """The query with its conditions on other resources, if it has any, come down to ids.
 
@@ -156,6 +162,15 @@ class Repository:
             return query
         await self._unit.flush()
         return await Joins(Matches(self._database, self._where, self._unit.session)).resolved(query)
+
+    async def followed(self, query: Query, position: Position | None) -> Page | Query:
+        """A page, where it is found while its conditions on other resources are followed; else as `resolved`."""
+        if not any(each.joins for each in query.criteria):
+            return query
+        await self._unit.flush()
+        following = Joins(Matches(self._database, self._where, self._unit.session))
+        found = await following.found(query, position, confined=self.confined(query.resource_types))
+        return found if isinstance(found, Query) else Page(await self._shown.versions(found[0]), found[1])
 
     async def included(self, matches: Sequence[Version], includes: Sequence[Include], most: int) -> Included:
         """What the matches of a page bring along. https://hl7.org/fhir/R4/search.html#include"""

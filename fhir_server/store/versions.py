@@ -14,6 +14,7 @@ from typing import Any
 from fhir_server.fhir import json
 from fhir_server.fhir.resource import Resource, identified
 from fhir_server.fhir.version import Version
+from fhir_server.search import contained
 from fhir_server.search.index import Index, index
 from fhir_server.search.types import words
 from fhir_server.store.bodies import THRESHOLD
@@ -54,10 +55,12 @@ def stored(
 
 
 def indexed(resource: Resource, entries: Index, tenant: Tenant) -> Document:
-    """The index, the words where a tenant wants them, and the version of its own parameters that it was made under."""
+    """The index, words where a tenant wants them, what is contained, and the version of its own parameters."""
     document = entries.as_document()
     if tenant.indexes_words:
         document[words.FIELD] = words.entries(resource)
+    if resource.get("contained"):
+        document[contained.FIELD] = contained.entries(resource, worded=tenant.indexes_words)
     return {**document, "pv": tenant.own.version} if tenant.own.version else document
 
 

@@ -20,9 +20,11 @@ from fhir_server.search.include import Include
 from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
 from fhir_server.search.query import Query
+from fhir_server.store import walk
 from fhir_server.store.connection import Store
 from fhir_server.store.joins import Joins
 from fhir_server.store.matches import Matches
+from fhir_server.store.pages import Page
 from fhir_server.store.repository import Repository
 from tests.store.conftest import Filled, as_system, profiled
 from tests.store.resources import BASE, observation, patient
@@ -325,3 +327,100 @@ def test_the_order_of_a_search_does_not_depend_on_what_its_conditions_find() -> 
         found = joins.narrowed(joins.plain(query), joins.resolved(query, criterion, criterion.join, others))
         orders.add(tuple(plan(found).sort))
     assert len(orders) == 1
+
+
+WALKED = [
+    "Observation?patient.name=smith&_count=37",
+    "Observation?patient.name=smith&_sort=-date&_count=37",
+    "Observation?patient.name=smith,jones&_count=100",
+    "Observation?patient.gender=male&code=8867-4&_count=20",
+    "Observation?patient.gender=male&code=8867-4,718-7&status=final&_count=150",
+    "Observation?patient.gender:not=other&_count=400",
+    "Observation?patient.name=smith&date=2024-01-05&_count=9",
+    "Observation?patient.name=smith&subject=Patient/p003&_count=2",
+    "Observation?patient.name=smith&date=ge2024-01-05&_count=40",
+    "Observation?subject:Patient.name=smith&_count=1000",
+    "Observation?patient.general-practitioner:Practitioner.name=house3&_count=10",
+    "Observation?subject.name=smith&_count=30",
+]
+
+
+async def walked(repository: Repository, search: str) -> tuple[list[tuple[str, object]], int]:
+    """Each result with where its page ended, and how many pages were found by walking."""
+    listed: list[tuple[str, object]] = []
+    position, count = None, 0
+    while True:
+        found = await repository.followed(asked(search), position)
+        count += isinstance(found, Page)
+        page = found if isinstance(found, Page) else await repository.search(plan(found, position))
+        listed += [(version.resource_id, page.next) for version in page.versions]
+        if page.next is None:
+            return listed, count
+        position = page.next
+
+
+async def listed(repository: Repository, search: str) -> list[tuple[str, object]]:
+    """The same without any walk."""
+    found: list[tuple[str, object]] = []
+    position = None
+    while True:
+        page = await repository.search(plan(await repository.resolved(asked(search)), position))
+        found += [(version.resource_id, page.next) for version in page.versions]
+        if page.next is None:
+            return found
+        position = page.next
+
+
+@pytest.mark.parametrize("search", WALKED)
+async def test_a_walk_finds_what_a_list_finds_in_the_same_order(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, search: str
+) -> None:
+    by_list = await listed(filled.repository, search)
+    assert by_list
+    monkeypatch.setattr(walk, "FEW", 3)
+    monkeypatch.setattr(walk, "STRETCH", 1)
+    await forget(filled)
+    by_walk, walks = await walked(filled.repository, search)
+    assert by_walk == by_list
+    assert walks
+    for record in await ran(filled):
+        assert "COLLSCAN" not in record["planSummary"], record["command"]
+        assert not record.get("hasSortStage"), (record["planSummary"], record["command"])
+
+
+async def test_walked_in_memory_too(filled: Filled, in_memory: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "FEW", 3)
+    found, walks = await walked(in_memory, WALKED[0].replace("37", "300"))
+    assert (found, walks) == (await listed(filled.repository, WALKED[0].replace("37", "300")), 2)
+
+
+async def test_a_walk_that_finds_too_few_is_given_up(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = "Observation?patient.name=smith&_count=37"
+    by_list = await listed(filled.repository, search)
+    monkeypatch.setattr(walk, "FEW", 3)
+    monkeypatch.setattr(walk, "STRETCH", 1)
+    monkeypatch.setattr(walk, "FURTHEST", 60)
+    assert await walked(filled.repository, search) == (by_list, 0)
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        "Observation?patient.name=smith&value-quantity=lt9",
+        "Observation?patient.name=smith&_sort=_id",
+        "Observation?patient.name=smith&_total=accurate",
+        "Observation?patient.name=smith&_summary=count",
+        "Observation?patient.name=smith&subject.gender=male",
+        "Patient?_has:Observation:patient:code=8867-4",
+    ],
+)
+async def test_what_is_not_walked(filled: Filled, monkeypatch: pytest.MonkeyPatch, search: str) -> None:
+    monkeypatch.setattr(walk, "FEW", 3)
+    assert isinstance(await filled.repository.followed(asked(search), None), Query)
+
+
+async def test_who_sees_few_of_them_walks_none(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "FEW", 0)
+    caller = Caller("acme", "p1", "app", (Scope.parse("patient/*.rs"),), patient="p003")
+    mine = filled.store.repository(filled.repository.tenant, caller)
+    assert isinstance(await mine.followed(asked("Observation?patient.name=smith"), None), Query)

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from fhir_server.fhir import units
@@ -65,11 +66,18 @@ def _unit(value: dict[str, Any]) -> units.Unit | None:
 def _quantity(value: dict[str, Any]) -> list[Measured]:
     if "value" not in value:
         return []
-    found, ends = _exact(value["value"]), COMPARATORS[value.get("comparator")]
-    unit = _unit(value)
-    if unit is None:
-        return [Measured(ends(float(found)), _named(value))]
-    return [Measured(ends(float(found)), _named(value), unit.dimension, ends(unit.to_base(found)))]
+    return [_measured(value["value"], *[value.get(name) for name in ("comparator", "system", "code", "unit")])]
+
+
+@lru_cache(maxsize=64)
+def _measured(value: Any, comparator: str | None, *unit: str | None) -> Measured:
+    """Several parameters and composites look at the same value one after the other; equal numbers are the same here."""
+    found, ends = _exact(value), COMPARATORS[comparator]
+    stated = {name: each for name, each in zip(("system", "code", "unit"), unit, strict=True) if each is not None}
+    converted = _unit(stated)
+    if converted is None:
+        return Measured(ends(float(found)), _named(stated))
+    return Measured(ends(float(found)), _named(stated), converted.dimension, ends(converted.to_base(found)))
 
 
 def _money(value: dict[str, Any]) -> list[Measured]:
