@@ -54,7 +54,7 @@ class Run:
     def __init__(self, store: Store, tenant: str, url: str):
         self.store, self.tenant, self.url = store, tenant, url
 
-    async def __call__(self, *tables: str, **options: Any) -> Report:
+    async def __call__(self, *tables: str, dry_run: bool = False, **options: Any) -> Report:
         tenant = await self.store.tenants.get(self.tenant) or await self.store.tenants.create(self.tenant)
         source = Source(self.url)
         try:
@@ -68,6 +68,7 @@ class Run:
                 ),
                 options=Options(source_tenant="practice", **{"error_limit": 1.0, **options}),
                 tables=tables,
+                dry_run=dry_run,
             )
         finally:
             source.close()
@@ -303,6 +304,34 @@ async def test_only_rows_changed_since_are_read_when_asked(run: Run, sql: Change
     sql("UPDATE clients SET city = 'Elsewhere', updated_at = '2030-01-01 00:00:00' WHERE id IN (11, 12)")
     report = await run("clients", since="2029-12-31 00:00:00")
     assert report.tables[0].rows == 2
+
+
+async def test_a_dry_run_says_the_same_and_writes_nothing(run: Run, sql: Change) -> None:
+    def told(report: Report) -> list[Any]:
+        return [(each.table, each.counts, each.resources, each.findings, each.dangling) for each in report.tables]
+
+    rehearsed = await run(dry_run=True, page=25)
+    assert await run.everything() == {}
+    assert await run.states("clients", "1") == {}
+    assert told(rehearsed) == told(await run(page=25))
+    sql("UPDATE clients SET deleted_at = NULL, gender = 'zz' WHERE id = 5")
+    sql("UPDATE clients SET last_name = 'Changed', primary_diagnosis = NULL, primary_diagnosis_code = NULL")
+    sql("DELETE FROM appointments WHERE id = 7")
+    before = await run.everything()
+    rehearsed = await run(dry_run=True, reconcile=True)
+    assert await run.everything() == before
+    assert told(rehearsed) == told(await run(reconcile=True))
+
+
+async def test_a_row_whose_states_were_written_down_in_part_is_mapped_again(run: Run) -> None:
+    await run("clients")
+    states = run.store.common.mappings
+    of_row = {"tenant_id": run.tenant, "source_table": "clients", "source_pk": "1"}
+    assert await states.count_documents(of_row) > 1
+    await states.delete_one(of_row)
+    report = await run("clients")
+    assert report.tables[0].counts["unchanged"] == CLIENTS, "the same resources, and so the same row"
+    assert all([each["states"] == await states.count_documents(of_row) async for each in states.find(of_row)])
 
 
 async def test_a_missing_key_leaves_the_value_out_and_says_so(run: Run) -> None:
