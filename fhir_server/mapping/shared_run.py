@@ -204,7 +204,7 @@ class SharedRun:
         span = Span(tuple(after) if after else None, tuple(until) if until else None)
 
         async def told(last: Row) -> None:
-            await self.jobs.advance(part, cursor={"after": list(last), "report": report.as_json()}, done=report.rows)
+            await self._keep(part, list(last), report)
             whole = _sum(table.table, [])
             whole.join(others)
             whole.join(report)
@@ -212,8 +212,13 @@ class SharedRun:
 
         async with self._alive(part):
             await self.migration.part(table, span, self.run.job_id, report, told, others=others)
-        await self.jobs.advance(part, cursor={"after": after, "report": report.as_json()}, done=report.rows)
+        if report.stopped or not report.rows:
+            await self._keep(part, after, report)
         await self.jobs.end(part, "finished", kept=RESUMED)
+
+    async def _keep(self, part: Job, after: Any, report: TableReport) -> None:
+        """How far a range is and what was counted, both at once: a row counts once, whoever takes the range up."""
+        await self.jobs.advance(part, cursor={"after": after, "report": report.as_json()}, done=report.rows)
 
     def _table(self, name: str) -> Compiled:
         if name not in self._compiled:
