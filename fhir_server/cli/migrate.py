@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fhir_server.cli import migrate_shown
+from fhir_server.cli import migrate_explain, migrate_retry, migrate_shown, migrate_sync
 from fhir_server.cli.common import (
     DataDir,
     Json,
@@ -164,3 +164,8 @@ def status(
 
     result = run(work())
     show(result, as_json, lambda: migrate_shown.status(result))
+
+
+app.command("sync")(migrate_sync.sync)
+app.command("retry")(migrate_retry.retry)
+app.command("explain")(migrate_explain.explain)

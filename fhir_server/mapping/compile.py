@@ -27,6 +27,7 @@ from fhir_server.mapping.features import is_feature
 from fhir_server.mapping.kinds import Scope, column_kind
 from fhir_server.mapping.model import Leaf, Output, TableMapping, output_leaves
 from fhir_server.mapping.profiles import Profile
+from fhir_server.mapping.traced import traced
 from fhir_server.mapping.writer import Writer
 
 Row = Sequence[Any]
@@ -118,9 +119,10 @@ def place_of(item: Any, position: int) -> Any:
     return item["key"] if isinstance(item, dict) and isinstance(item.get("key"), str) else position
 
 
-def compiled(table: TableMapping, catalogue: Catalogue) -> Compiled:
-    """The functions of a declaration that has been checked."""
+def compiled(table: TableMapping, catalogue: Catalogue, traces: list[Leaf] | None = None) -> Compiled:
+    """The functions of a declaration that has been checked; with `traces`, their values know their leaves."""
     writer = Writer()
+    writer.traces = traces
     writer.names.update(
         Fault=fault.Fault,
         noted=fault.noted,
@@ -137,6 +139,7 @@ def compiled(table: TableMapping, catalogue: Catalogue) -> Compiled:
         quote=quote,
         place_of=place_of,
         Draft=Draft,
+        traced=traced,
     )
     names = [_Function(writer, table, catalogue, output).write() for output in table.outputs]
     tests = _tests(writer, table, catalogue)

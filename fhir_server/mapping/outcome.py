@@ -42,6 +42,8 @@ class Outcome:
     locked: str | None = None
     """The hash of a row that may not change from now on."""
     is_group: bool = False
+    is_ahead: bool = False
+    """Only what belongs to values is written now; the row itself comes later."""
     is_removed: bool = False
     """The row is no longer in the source."""
 

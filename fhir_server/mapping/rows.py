@@ -104,6 +104,7 @@ class Rows:
         await self._natural(outcomes)
         for outcome in outcomes:
             outcome.drafts = [draft for draft in outcome.drafts if draft.key != outcome.key]
+            outcome.retired, outcome.is_ahead = [], True
         return [outcome for outcome in outcomes if outcome.drafts]
 
     async def removed(self, keys: Sequence[str]) -> list[Outcome]:

@@ -65,7 +65,15 @@ class Migration:
         return report
 
     async def whole(
-        self, table: Compiled, span: Span, run_id: str, report: TableReport, progress: Progress = lambda _: None
+        self,
+        table: Compiled,
+        span: Span,
+        run_id: str,
+        report: TableReport,
+        progress: Progress = lambda _: None,
+        *,
+        reconciles: bool | None = None,
+        audits: bool = True,
     ) -> None:
         """A table in this process alone."""
         begun = monotonic()
@@ -75,7 +83,7 @@ class Migration:
             progress(report)
 
         await self.part(table, span, run_id, report, told)
-        await self.finish(table, run_id, report)
+        await self.finish(table, run_id, report, reconciles=reconciles, audits=audits)
         report.seconds = monotonic() - begun
         progress(report)
 
@@ -115,11 +123,21 @@ class Migration:
         async for page in self._pages(table, Span()):
             await self.sink.store(table, await rows.naturals(page), run_id, unheard)
 
-    async def finish(self, table: Compiled, run_id: str, report: TableReport) -> None:
-        """What can be said once all rows were read."""
-        if self.options.reconcile and not report.stopped:
+    async def finish(
+        self,
+        table: Compiled,
+        run_id: str,
+        report: TableReport,
+        *,
+        reconciles: bool | None = None,
+        audits: bool = True,
+    ) -> None:
+        """What can be said once all rows were read: which are gone, and which refer to rows that are not there."""
+        wanted = self.options.reconcile if reconciles is None else reconciles
+        if wanted and not report.stopped:
             await self._reconcile(table, self.rows(table), run_id, report)
-        report.dangling = await asyncio.to_thread(self._dangling, table)
+        if audits:
+            report.dangling = await asyncio.to_thread(self._dangling, table)
 
     def rows(self, table: Compiled, *, again: bool = False) -> Rows:
         return Rows(table, self.source, self.sink.states, self.context, self.options.source_tenant, again=again)

@@ -44,7 +44,7 @@ class Sink:
         self.repository = store.repository(tenant, Caller.system(tenant.name, "migration"))
         self.states = MappingStates(store, tenant)
         self.records = FeatureRecords(store, tenant)
-        self._key = snapshot.row_key(secret)
+        self.snapshot_key = snapshot.row_key(secret)
         self._local = f"{base}/"
 
     async def store(self, table: Compiled, outcomes: Sequence[Outcome], run_id: str, report: TableReport) -> None:
@@ -122,7 +122,7 @@ class Sink:
 
     def _snapshot(self, table: Compiled, outcome: Outcome) -> State:
         sealed = snapshot.seal(
-            self._key, self.tenant, table.table.name, outcome.key, list(table.table.columns), outcome.row
+            self.snapshot_key, self.tenant, table.table.name, outcome.key, list(table.table.columns), outcome.row
         )
         return {**self._about(table, outcome.key), "row": sealed, "source_hash": outcome.hash}
 
@@ -132,6 +132,8 @@ class Sink:
     def _states(self, table: Compiled, outcome: Outcome, versions: dict[str, int], run_id: str) -> Sequence[State]:
         """Each state of a row says how many there are: where some are missing, writing them down was cut short."""
         found = list(self._each_state(table, outcome, versions, run_id))
+        if outcome.is_ahead:
+            return [state for state in found if state["source_pk"] != outcome.key]
         own = sum(state["source_pk"] == outcome.key for state in found)
         return [{**state, "states": own} if state["source_pk"] == outcome.key else state for state in found]
 
