@@ -64,7 +64,7 @@ def test_the_page_shows_what_explain_prints(command: Command, tmp_path: Path, mo
     command("tenant", "create", "tour")
     monkeypatch.setattr(common, "console", Console(width=110))
     told = command("migrate", "explain", "providers", "1", "--from", url, "--tenant", "tour").output.splitlines()
-    page = (Path(__file__).parents[2] / "docs/mappings.md").read_text()
+    page = (Path(__file__).parents[2] / "docs/migrating.md").read_text()
     shown = page.split("migrate explain providers 1")[1].split("\n", 1)[1].split("…")[0].splitlines()
     assert any("last_name" in line and "•••" in line for line in shown)
     assert [line.rstrip() for line in told[: len(shown)]] == shown
