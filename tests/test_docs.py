@@ -151,7 +151,7 @@ def _code(text: str) -> list[str]:
     return re.findall(r"`{3}.*?`{3}|`[^`]+`", text, re.DOTALL)
 
 
-MAPPINGS = (ROOT / "docs/mappings.md").read_text()
+MAPPINGS = (ROOT / "docs/mappings.md").read_text() + (ROOT / "docs/migrating.md").read_text()
 
 
 def test_the_table_of_converters_is_the_set_of_converters() -> None:

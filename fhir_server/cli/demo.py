@@ -22,7 +22,7 @@ from fhir_server.auth.keyring import Keyring
 from fhir_server.auth.tokens import issue
 from fhir_server.cli import serve
 from fhir_server.cli.common import MongoUrl, console, errors, explained, fail, settings
-from fhir_server.cli.migrate import progress_bars
+from fhir_server.cli.migrating import progress_bars
 from fhir_server.mapping import migration
 from fhir_server.mapping.outcome import Report
 from fhir_server.mapping.run import Options

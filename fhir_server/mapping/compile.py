@@ -27,6 +27,7 @@ from fhir_server.mapping.features import is_feature
 from fhir_server.mapping.kinds import Scope, column_kind
 from fhir_server.mapping.model import Leaf, Output, TableMapping, output_leaves
 from fhir_server.mapping.profiles import Profile
+from fhir_server.mapping.traced import traced
 from fhir_server.mapping.writer import Writer
 
 Row = Sequence[Any]
@@ -62,6 +63,7 @@ class Compiled:
     natural: frozenset[str]
     """Outputs that belong to a value: the first row that has it says what they hold."""
     _rows: tuple[Callable[..., None], ...]
+    _natural: tuple[Callable[..., None], ...]
     _merges: Mapping[str, tuple[Callable[..., None], ...]]
     _accepts: tuple[tuple[str, str, Callable[..., bool]], ...]
     _deleted: Callable[..., bool] | None
@@ -69,8 +71,11 @@ class Compiled:
 
     def key(self, row: Row) -> str:
         """The primary key as text; parts of a composite one are joined by `:`."""
+        return ":".join(map(identity.key_text, self.key_values(row)))
+
+    def key_values(self, row: Row) -> tuple[Any, ...]:
         names = list(self.table.columns)
-        return ":".join(identity.key_text(row[names.index(name)]) for name in self.table.key)
+        return tuple(row[names.index(name)] for name in self.table.key)
 
     def drafts(self, row: Row, key: str, related: Related, context: Context, findings: Findings) -> list[Draft]:
         """What a row becomes, apart from what it becomes together with others."""
@@ -84,6 +89,13 @@ class Compiled:
             function(row, key, related, context, findings, drafts)
         findings[:] = dict.fromkeys(findings)  # A decoded value that several outputs use fails once.
         return drafts
+
+    def naturals(self, row: Row, related: Related, context: Context) -> set[tuple[str, str]]:
+        """The outputs of the row that belong to values, by name and key."""
+        drafts: list[Draft] = []
+        for function in self._natural:
+            function(row, "", related, context, [], drafts)
+        return {(draft.output, draft.key) for draft in drafts}
 
     def merged(
         self, merge: str, row: Row, key: str, related: Related, context: Context, findings: Findings
@@ -107,9 +119,10 @@ def place_of(item: Any, position: int) -> Any:
     return item["key"] if isinstance(item, dict) and isinstance(item.get("key"), str) else position
 
 
-def compiled(table: TableMapping, catalogue: Catalogue) -> Compiled:
-    """The functions of a declaration that has been checked."""
+def compiled(table: TableMapping, catalogue: Catalogue, traces: list[Leaf] | None = None) -> Compiled:
+    """The functions of a declaration that has been checked; with `traces`, their values know their leaves."""
     writer = Writer()
+    writer.traces = traces
     writer.names.update(
         Fault=fault.Fault,
         noted=fault.noted,
@@ -126,6 +139,7 @@ def compiled(table: TableMapping, catalogue: Catalogue) -> Compiled:
         quote=quote,
         place_of=place_of,
         Draft=Draft,
+        traced=traced,
     )
     names = [_Function(writer, table, catalogue, output).write() for output in table.outputs]
     tests = _tests(writer, table, catalogue)
@@ -136,6 +150,7 @@ def compiled(table: TableMapping, catalogue: Catalogue) -> Compiled:
         source=writer.legend() + writer.source(),
         natural=frozenset(output.name for output in table.outputs if output.key),
         _rows=tuple(function for merge, function in functions if not merge),
+        _natural=tuple(writer.names[name] for output, name in zip(table.outputs, names, strict=True) if output.key),
         _merges={name: tuple(function for merge, function in functions if merge == name) for name in table.merges},
         _accepts=tuple(
             (each.code, each.test.pipe.column.name, writer.names[f"accepts_{at}"])

@@ -6,6 +6,7 @@ What creates an element is a value from a column. Constants, keys and times of c
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fhir_server.mapping import constants
@@ -31,7 +32,7 @@ class Nodes:
     def node(self, node: Node, place: Place, scope: Scope) -> Value:
         """The value of an element."""
         if isinstance(node, Leaf):
-            return self.pipes.emit(node.pipe, place.path, place)
+            return self._traced(node, self.pipes.emit(node.pipe, place.path, place))
         if isinstance(node, Literal):
             return self._shared(node.value)
         if isinstance(node, Constant):
@@ -43,6 +44,15 @@ class Nodes:
         if isinstance(node, Each):
             return self._each(node, place, scope)
         return self._group(node, place, scope)
+
+    def _traced(self, leaf: Leaf, value: Value) -> Value:
+        """Where rows are to be explained, the value knows its leaf."""
+        if self.writer.traces is None:
+            return value
+        name = self.writer.fresh()
+        self.writer.line(f"{name} = traced({value.name}, {len(self.writer.traces)})")
+        self.writer.traces.append(leaf)
+        return replace(value, name=name)
 
     def _shared(self, value: Any) -> Value:
         return Value(self.writer.constant(value), always=True, shared=value)

@@ -16,6 +16,7 @@ from fhir_server.mapping.identity import Identity
 from fhir_server.mapping.model import TableMapping
 from fhir_server.mapping.outcome import Report
 from fhir_server.mapping.problem import MappingError, Problem, suggestion
+from fhir_server.mapping.rehearsal import Rehearsal
 from fhir_server.mapping.run import Migration, Options, Progress
 from fhir_server.mapping.sink import Sink
 from fhir_server.mapping.source import Source, SourceError
@@ -77,7 +78,7 @@ def whose(found: Catalogue, source: Source, tenant: str, given: str | None) -> s
     )
 
 
-async def migrate(
+async def prepared(
     store: Store,
     tenant: Tenant,
     found: Catalogue,
@@ -86,9 +87,9 @@ async def migrate(
     opening: Mapping[str, Opener],
     options: Options,
     tables: Sequence[str] = (),
-    progress: Progress = lambda _: None,
-) -> Report:
-    """Runs the tables; MappingError before the first row is read where declarations and source do not fit."""
+    dry_run: bool = False,
+) -> Migration:
+    """A migration that may begin; MappingError where declarations and source do not fit."""
     source.expect(found.tables)
     errors = [each for each in problems(found, source, tables) if each.severity == "error"]
     if errors:
@@ -101,13 +102,31 @@ async def migrate(
         keys=opening,
         owner=options.source_tenant,
     )
-    sink = Sink(store, tenant, await store.keys.cursor(tenant.name))
-    with _unhurried_collection():
-        return await Migration(found, source, sink, context, options).run(tables, progress)
+    kind = Rehearsal if dry_run else Sink
+    sink = kind(store, tenant, await store.keys.cursor(tenant.name), found.base)
+    return Migration(found, source, sink, context, options)
+
+
+async def migrate(
+    store: Store,
+    tenant: Tenant,
+    found: Catalogue,
+    source: Source,
+    *,
+    opening: Mapping[str, Opener],
+    options: Options,
+    tables: Sequence[str] = (),
+    progress: Progress = lambda _: None,
+    dry_run: bool = False,
+) -> Report:
+    """Runs the tables in this process; MappingError before the first row is read."""
+    run = await prepared(store, tenant, found, source, opening=opening, options=options, tables=tables, dry_run=dry_run)
+    with unhurried_collection():
+        return await run.run(tables, progress)
 
 
 @contextmanager
-def _unhurried_collection() -> Iterator[None]:
+def unhurried_collection() -> Iterator[None]:
     before = gc.get_threshold()
     gc.set_threshold(*BUSY_COLLECTION)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,8 @@ UNCHANGED = "unchanged"
 SKIPPED = "skipped"
 QUARANTINED = "quarantined"
 DELETED = "deleted"
+COUNTED = ("counts", "groups", "resources", "findings", "concepts")
+PLAIN = ("still_quarantined", "removed", "dangling", "changed_at", "seconds", "stopped")
 STATUSES = (MAPPED, WITH_WARNINGS, UNCHANGED, SKIPPED, QUARANTINED, DELETED)
 
 
@@ -40,6 +42,8 @@ class Outcome:
     locked: str | None = None
     """The hash of a row that may not change from now on."""
     is_group: bool = False
+    is_ahead: bool = False
+    """Only what belongs to values is written now; the row itself comes later."""
     is_removed: bool = False
     """The row is no longer in the source."""
 
@@ -66,6 +70,10 @@ class TableReport:
     removed: int = 0
     """Rows that an earlier run has mapped and the source no longer has."""
     dangling: dict[str, int] = field(default_factory=dict)
+    concepts: Counter[str] = field(default_factory=Counter)
+    """Concepts written, by path: `Condition.code coded`, `Condition.code text`."""
+    changed_at: str | None = None
+    """The latest time of change among its rows."""
     seconds: float = 0.0
     stopped: str | None = None
 
@@ -75,7 +83,18 @@ class TableReport:
         else:
             self.rows += 1
             self.counts[outcome.status] += 1
+            self.changed_at = max(filter(None, (self.changed_at, outcome.changed_at)), default=None)
         self.findings.update(f"{each.code} {each.column or each.path} {each.severity}" for each in outcome.findings)
+
+    def join(self, other: TableReport) -> None:
+        """Adds what another process has done of the table."""
+        self.rows += other.rows
+        for name in COUNTED:
+            getattr(self, name).update(getattr(other, name))
+        self.still_quarantined += other.still_quarantined
+        self.removed += other.removed
+        self.changed_at = max(filter(None, (self.changed_at, other.changed_at)), default=None)
+        self.stopped = self.stopped or other.stopped
 
     @property
     def rate(self) -> float:
@@ -89,6 +108,8 @@ class TableReport:
             "groups": dict(self.groups),
             "resources": dict(self.resources),
             "findings": dict(self.findings.most_common()),
+            "concepts": dict(self.concepts),
+            "changed_at": self.changed_at,
             "still_quarantined": self.still_quarantined,
             "removed": self.removed,
             "dangling": self.dangling,
@@ -96,6 +117,16 @@ class TableReport:
             "rows_per_second": round(self.rate),
             "stopped": self.stopped,
         }
+
+
+def table_report(found: Mapping[str, Any]) -> TableReport:
+    """A report again, from its JSON."""
+    report = TableReport(found["table"], found["rows"])
+    for name in COUNTED:
+        setattr(report, name, Counter(found[name]))
+    for name in PLAIN:
+        setattr(report, name, found[name])
+    return report
 
 
 @dataclass(slots=True)

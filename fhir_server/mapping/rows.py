@@ -61,7 +61,11 @@ class Rows:
         states: StateStore,
         context: Context,
         tenant: str | None,
+        *,
+        again: bool = False,
     ):
+        self.again = again
+        """Rows in quarantine are mapped although they have not changed."""
         self.table, self.source, self.states, self.context = table, source, states, context
         self.tenant = tenant
         names = list(table.table.columns)
@@ -71,7 +75,7 @@ class Rows:
         self.at = {name: at for at, name in enumerate(names)}
         self.watermark_at = [names.index(name) for name in table.table.watermark]
         self.merge_at = {name: names.index(merge.by) for name, merge in table.table.merges.items()}
-        self.written: set[str] = set()
+        self.written: set[tuple[str, str]] = set()
         """Natural outputs of this run."""
 
     async def outcomes(self, page: Sequence[Row]) -> list[Outcome]:
@@ -83,6 +87,25 @@ class Rows:
         await self._natural(outcomes)
         groups = [group for merge in self.merge_at for group in await self._groups(merge, outcomes)]
         return [*outcomes, *groups]
+
+    async def naturals(self, page: Sequence[Row]) -> list[Outcome]:
+        """Of the rows that are first to have a value, what belongs to the value.
+
+        Done before several processes share a table, so that the same row names a payer as when one process reads it.
+        """
+        related = await asyncio.to_thread(self.source.related, self.table.table, page)
+        values = [self.table.naturals(*each, self.context) for each in zip(page, related, strict=True)]
+        left = {each for found in values for each in found} - self.written
+        states = await self._known({key for _, key in left})
+        self.written |= {(name, key) for name, key in left if self._is_current(states.get(key, {}).get(name))}
+        first = [at for at, found in enumerate(values) if not found <= self.written]
+        known = await self._known([self.table.key(page[at]) for at in first])
+        outcomes = [self._row(self.table.key(page[at]), page[at], related[at], known) for at in first]
+        await self._natural(outcomes)
+        for outcome in outcomes:
+            outcome.drafts = [draft for draft in outcome.drafts if draft.key != outcome.key]
+            outcome.retired, outcome.is_ahead = [], True
+        return [outcome for outcome in outcomes if outcome.drafts]
 
     async def removed(self, keys: Sequence[str]) -> list[Outcome]:
         """Outcomes for rows that are no longer there, and for the groups that they belonged to."""
@@ -96,7 +119,7 @@ class Rows:
         groups = [group for merge in self.merge_at for group in await self._groups(merge, outcomes)]
         return [*outcomes, *groups]
 
-    async def _known(self, keys: Sequence[str]) -> States:
+    async def _known(self, keys: Iterable[str]) -> States:
         found: States = {}
         for (pk, output), state in (
             await self.states.states(self.table.table.source, self.table.table.table, keys)
@@ -158,19 +181,18 @@ class Rows:
 
     async def _natural(self, outcomes: Sequence[Outcome]) -> None:
         """Of the outputs that belong to a value, the first row writes what they hold; the others leave it as it is."""
-        wanted: dict[str, tuple[Outcome, Draft]] = {}
+        wanted: dict[tuple[str, str], tuple[Outcome, Draft]] = {}
         for outcome in outcomes:
             for draft in [each for each in outcome.drafts if each.output in self.table.natural]:
                 outcome.drafts.remove(draft)
-                if draft.key not in self.written:
-                    wanted.setdefault(draft.key, (outcome, draft))
+                if (draft.output, draft.key) not in self.written:
+                    wanted.setdefault((draft.output, draft.key), (outcome, draft))
         if not wanted:
             return
-        known = await self._known(list(wanted))
-        for key, (outcome, draft) in wanted.items():
-            self.written.add(key)
-            state = known.get(key, {}).get(draft.output)
-            if not state or state["mapping_version"] != self.table.table.version:
+        known = await self._known({key for _, key in wanted})
+        for (name, key), (outcome, draft) in wanted.items():
+            self.written.add((name, key))
+            if not self._is_current(known.get(key, {}).get(name)):
                 outcome.drafts.append(draft)
 
     def _raw_value(self, merge: str, row: Sequence[Any]) -> Any:
@@ -180,6 +202,9 @@ class Rows:
 
     def _merged_by(self, merge: str, row: Sequence[Any]) -> str | None:
         return member_of(row[self.merge_at[merge]], self.table.table.merges[merge].field)
+
+    def _is_current(self, state: Mapping[str, Any] | None) -> bool:
+        return state is not None and state["mapping_version"] == self.table.table.version
 
     async def _groups(self, merge: str, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """The groups whose rows have changed, each with all of its rows."""
@@ -247,8 +272,12 @@ class Rows:
         """Whether an earlier run has seen the row as it is now, with this declaration."""
         whole = outcome.known.get(WHOLE_ROW)
         if whole and whole["status"] == QUARANTINED:
-            return bool(whole["source_hash"] == outcome.hash)
-        return bool(outcome.known) and all(state["source_hash"] == outcome.hash for state in outcome.known.values())
+            return bool(whole["source_hash"] == outcome.hash) and not self.again
+        count = len(outcome.known)
+        return bool(count) and all(
+            state["source_hash"] == outcome.hash and state.get("states", count) == count
+            for state in outcome.known.values()
+        )
 
     def _changed_at(self, row: Row) -> str | None:
         return next((str(row[at]) for at in self.watermark_at if row[at] is not None), None)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
+
+from sqlalchemy import ColumnElement, and_
 
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.compile import Compiled, compiled
@@ -22,13 +23,14 @@ from fhir_server.mapping.model import Leaf, table_leaves
 from fhir_server.mapping.outcome import QUARANTINED, UNCHANGED, Outcome, Report, TableReport
 from fhir_server.mapping.rows import Rows
 from fhir_server.mapping.sink import Sink
-from fhir_server.mapping.source import Row, Source
+from fhir_server.mapping.source import Row, Source, Span, since
 
 PAGE = 500
 TRIED_BEFORE_LIMIT = 200
 """Rows before the share of quarantined ones says anything."""
 
 Progress = Callable[[TableReport], None]
+Told = Callable[[Row], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +59,88 @@ class Migration:
                 continue
             found = TableReport(table.table)
             report.tables.append(found)
-            await self._table(compiled(table, self.catalogue), report.run_id, found, progress)
+            await self.whole(compiled(table, self.catalogue), Span(), report.run_id, found, progress)
             if found.stopped:
                 break
         return report
 
-    async def _table(self, table: Compiled, run_id: str, report: TableReport, progress: Progress) -> None:
+    async def whole(
+        self,
+        table: Compiled,
+        span: Span,
+        run_id: str,
+        report: TableReport,
+        progress: Progress = lambda _: None,
+        *,
+        reconciles: bool | None = None,
+        audits: bool = True,
+    ) -> None:
+        """A table in this process alone."""
         begun = monotonic()
-        rows = Rows(table, self.source, self.sink.states, self.context, self.options.source_tenant)
+
+        async def told(_: Row) -> None:
+            report.seconds = monotonic() - begun
+            progress(report)
+
+        await self.part(table, span, run_id, report, told)
+        await self.finish(table, run_id, report, reconciles=reconciles, audits=audits)
+        report.seconds = monotonic() - begun
+        progress(report)
+
+    async def part(
+        self,
+        table: Compiled,
+        span: Span,
+        run_id: str,
+        report: TableReport,
+        told: Told,
+        *,
+        others: TableReport | None = None,
+    ) -> None:
+        """The rows of a span; `told` hears the last key of each page when it is stored.
+
+        What `others` did of the table counts where the share of bad rows is looked at.
+        """
+        rows = self.rows(table)
         writing: asyncio.Task[None] | None = None
         try:
-            async for page in self._pages(table):
+            async for page in self._pages(table, span):
                 outcomes = await rows.outcomes(page)
                 if writing:
                     await writing
                 writing = None
-                if self._too_many(report):
+                if self._too_many(report, others):
                     break
-                writing = asyncio.create_task(self._store(table, outcomes, run_id, report, begun, progress))
+                writing = asyncio.create_task(self._store(table, page, outcomes, run_id, report, told))
         finally:
             if writing:
                 await writing
-        self._too_many(report)
-        if self.options.reconcile and not report.stopped:
-            await self._reconcile(table, rows, run_id, report)
-        report.dangling = await asyncio.to_thread(self._dangling, table)
-        report.seconds = monotonic() - begun
-        progress(report)
+        self._too_many(report, others)
+
+    async def naturals(self, table: Compiled, run_id: str) -> None:
+        """What belongs to values, before several processes share the table."""
+        rows, unheard = self.rows(table), TableReport(table.table.table)
+        async for page in self._pages(table, Span()):
+            await self.sink.store(table, await rows.naturals(page), run_id, unheard)
+
+    async def finish(
+        self,
+        table: Compiled,
+        run_id: str,
+        report: TableReport,
+        *,
+        reconciles: bool | None = None,
+        audits: bool = True,
+    ) -> None:
+        """What can be said once all rows were read: which are gone, and which refer to rows that are not there."""
+        wanted = self.options.reconcile if reconciles is None else reconciles
+        if wanted and not report.stopped:
+            await self._reconcile(table, self.rows(table), run_id, report)
+        if audits:
+            report.dangling = await asyncio.to_thread(self._dangling, table)
+
+    def rows(self, table: Compiled, *, again: bool = False) -> Rows:
+        return Rows(table, self.source, self.sink.states, self.context, self.options.source_tenant, again=again)
 
     async def _reconcile(self, table: Compiled, rows: Rows, run_id: str, report: TableReport) -> None:
         """Rows that are known and gone: what they became says so, or is deleted."""
@@ -102,43 +159,41 @@ class Migration:
         await self.sink.store(table, outcomes, run_id, report)
         report.removed += sum(not outcome.is_group for outcome in outcomes)
 
-    async def _pages(self, table: Compiled) -> Any:
-        after: Row | None = None
-        names = list(table.table.columns)
-        at = [names.index(name) for name in table.table.key]
+    async def _pages(self, table: Compiled, span: Span) -> AsyncIterator[list[Row]]:
+        span = replace(span, where=_all(span.where, since(table.table, self.options.since)))
         while True:
             page = await asyncio.to_thread(
-                self.source.page, table.table, self.options.source_tenant, after, self.options.page, self.options.since
+                self.source.page, table.table, self.options.source_tenant, span, self.options.page
             )
             if page:
                 yield page
             if len(page) < self.options.page:
                 return
-            after = tuple(page[-1][each] for each in at)
+            span = replace(span, after=table.key_values(page[-1]))
 
     async def _store(
         self,
         table: Compiled,
+        page: Sequence[Row],
         outcomes: list[Outcome],
         run_id: str,
         report: TableReport,
-        begun: float,
-        progress: Progress,
+        told: Told,
     ) -> None:
         await self.sink.store(table, outcomes, run_id, report)
         for outcome in outcomes:
             report.add(outcome)
             if outcome.status == UNCHANGED and any(each["status"] == QUARANTINED for each in outcome.known.values()):
                 report.still_quarantined += 1
-        report.seconds = monotonic() - begun
-        progress(report)
+        await told(table.key_values(page[-1]))
 
-    def _too_many(self, report: TableReport) -> bool:
+    def _too_many(self, report: TableReport, others: TableReport | None = None) -> bool:
         """Whether so many rows are bad that the declaration, not the data, is likely to be wrong."""
-        tried = report.rows - report.counts[UNCHANGED]
-        if tried >= TRIED_BEFORE_LIMIT and report.counts[QUARANTINED] > tried * self.options.error_limit:
-            share = f"{self.options.error_limit:.0%}"
-            report.stopped = f"{report.counts[QUARANTINED]} of {tried} rows are in quarantine, more than {share}."
+        counted = [each for each in (report, others) if each]
+        tried = sum(each.rows - each.counts[UNCHANGED] for each in counted)
+        bad = sum(each.counts[QUARANTINED] for each in counted)
+        if tried >= TRIED_BEFORE_LIMIT and bad > tried * self.options.error_limit:
+            report.stopped = f"{bad} of {tried} rows are in quarantine, more than {self.options.error_limit:.0%}."
         return report.stopped is not None
 
     def _dangling(self, table: Compiled) -> dict[str, int]:
@@ -150,6 +205,11 @@ class Migration:
             if count:
                 found[f"{column} -> {target}{'' if mapping else ' (no declaration yet)'}"] = count
         return found
+
+
+def _all(*conditions: ColumnElement[bool] | None) -> ColumnElement[bool] | None:
+    found = [each for each in conditions if each is not None]
+    return and_(*found) if found else None
 
 
 def _references(table: Compiled, catalogue: Catalogue) -> Iterable[tuple[str, str]]:

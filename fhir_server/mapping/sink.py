@@ -9,6 +9,7 @@ from typing import Any
 from fhir_server.access.caller import Caller
 from fhir_server.fhir.resource import Resource
 from fhir_server.mapping import snapshot
+from fhir_server.mapping.codings import concepts
 from fhir_server.mapping.compile import Compiled, Draft
 from fhir_server.mapping.fault import is_error
 from fhir_server.mapping.features import is_feature
@@ -38,22 +39,31 @@ FHIR_VERSION = "4.0.1"
 class Sink:
     """The store of one tenant, as the mapping engine writes to it."""
 
-    def __init__(self, store: Store, tenant: Tenant, secret: bytes):
+    def __init__(self, store: Store, tenant: Tenant, secret: bytes, base: str):
         self.tenant = tenant.name
         self.repository = store.repository(tenant, Caller.system(tenant.name, "migration"))
         self.states = MappingStates(store, tenant)
         self.records = FeatureRecords(store, tenant)
-        self._key = snapshot.row_key(secret)
+        self.snapshot_key = snapshot.row_key(secret)
+        self._local = f"{base}/"
 
     async def store(self, table: Compiled, outcomes: Sequence[Outcome], run_id: str, report: TableReport) -> None:
         """Resources first, states last: what is written down has happened."""
         pending = [outcome for outcome in outcomes if outcome.status != UNCHANGED]
         versions = await self._put(pending, report)
         await self._delete(pending, report)
-        await self.states.keep_snapshots(
-            [self._snapshot(table, each) for each in pending if each.status == QUARANTINED]
+        report.concepts.update(
+            found for each in pending for draft in each.drafts for found in concepts(draft.resource, self._local)
         )
-        await self.states.save([state for each in pending for state in self._states(table, each, versions, run_id)])
+        snapshots = [self._snapshot(table, each) for each in pending if each.status == QUARANTINED]
+        await self._write_down(snapshots, [self._states(table, each, versions, run_id) for each in pending])
+
+    async def _write_down(self, snapshots: Sequence[State], states: Iterable[Sequence[State]]) -> None:
+        """What belongs to values and groups first: a row that is written down has given them already."""
+        found = [state for each in states for state in each]
+        await self.states.keep_snapshots(snapshots)
+        await self.states.save([each for each in found if each["source_pk"].startswith("~")])
+        await self.states.save([each for each in found if not each["source_pk"].startswith("~")])
 
     async def _put(self, outcomes: Sequence[Outcome], report: TableReport) -> dict[str, int]:
         """Versions by resource id; a row whose resources were all there already counts as unchanged."""
@@ -112,14 +122,22 @@ class Sink:
 
     def _snapshot(self, table: Compiled, outcome: Outcome) -> State:
         sealed = snapshot.seal(
-            self._key, self.tenant, table.table.name, outcome.key, list(table.table.columns), outcome.row
+            self.snapshot_key, self.tenant, table.table.name, outcome.key, list(table.table.columns), outcome.row
         )
         return {**self._about(table, outcome.key), "row": sealed, "source_hash": outcome.hash}
 
     def _about(self, table: Compiled, key: str) -> State:
         return {"source_system": table.table.source, "source_table": table.table.table, "source_pk": key}
 
-    def _states(self, table: Compiled, outcome: Outcome, versions: dict[str, int], run_id: str) -> Iterator[State]:
+    def _states(self, table: Compiled, outcome: Outcome, versions: dict[str, int], run_id: str) -> Sequence[State]:
+        """Each state of a row says how many there are: where some are missing, writing them down was cut short."""
+        found = list(self._each_state(table, outcome, versions, run_id))
+        if outcome.is_ahead:
+            return [state for state in found if state["source_pk"] != outcome.key]
+        own = sum(state["source_pk"] == outcome.key for state in found)
+        return [{**state, "states": own} if state["source_pk"] == outcome.key else state for state in found]
+
+    def _each_state(self, table: Compiled, outcome: Outcome, versions: dict[str, int], run_id: str) -> Iterator[State]:
         """A state for each output, for what is retired, and for a row that gives nothing."""
         now = datetime.now(UTC)
         errors = [finding.as_json() for finding in outcome.findings]

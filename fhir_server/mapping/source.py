@@ -6,15 +6,17 @@ Values come as the driver gives them: what a column type promises, legacy rows d
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     ColumnElement,
     Engine,
+    and_,
     column,
     create_engine,
+    false,
     func,
     inspect,
     or_,
@@ -24,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from fhir_server.mapping.convert_list import member_of
+from fhir_server.mapping.identity import key_text
 from fhir_server.mapping.model import Children, Merge, Parent, TableMapping
 from fhir_server.mapping.problem import Problem, suggestion
 from fhir_server.mapping.tenancy import TENANT, Tenancy, named
@@ -44,6 +47,15 @@ COMPATIBLE: Mapping[str, frozenset[str]] = {
     "blob": frozenset({"bytes", "str"}),
 }
 """Python types of the source's column type that a declared type may meet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a table: keys above one and up to another, and what else a row must meet."""
+
+    after: Row | None = None
+    until: Row | None = None
+    where: ColumnElement[bool] | None = None
 
 
 class SourceError(Exception):
@@ -129,24 +141,41 @@ class Source:
         self,
         mapping: TableMapping,
         tenant: str | None,
-        after: Row | None,
+        span: Span,
         size: int,
-        since: str | datetime | None = None,
     ) -> list[Row]:
         """The next rows in key order: however large the table, memory holds one page."""
-        keys: list[ColumnElement[Any]] = [column(name) for name in mapping.key]
-        wanted: Any = (
-            select(*map(column, mapping.columns))
-            .select_from(named(mapping.table))
-            .where(self.tenancy.rows(mapping, tenant))
-        )
-        if after is not None:
-            wanted = wanted.where(tuple_(*keys) > after if len(keys) > 1 else keys[0] > after[0])
-        if since is not None and mapping.watermark:
-            changed: Any = func.coalesce(*map(column, mapping.watermark))
-            wanted = wanted.where(or_(changed >= since, changed.is_(None)))
+        wanted: Any = select(*map(column, mapping.columns)).select_from(named(mapping.table))
+        wanted = wanted.where(*self._within(mapping, tenant, span)).order_by(*_keys(mapping)).limit(size)
         with self.engine.connect() as connection:
-            return [tuple(row) for row in connection.execute(wanted.order_by(*keys).limit(size))]
+            return [tuple(row) for row in connection.execute(wanted)]
+
+    def key_at(self, mapping: TableMapping, tenant: str | None, span: Span, offset: int) -> Row | None:
+        """The key so many rows on; None where there are not so many."""
+        wanted = select(*_keys(mapping)).select_from(named(mapping.table))
+        wanted = wanted.where(*self._within(mapping, tenant, span)).order_by(*_keys(mapping)).offset(offset).limit(1)
+        with self.engine.connect() as connection:
+            found = connection.execute(wanted).first()
+        return tuple(found) if found else None
+
+    def rows(self, mapping: TableMapping, keys: Sequence[str]) -> list[Row]:
+        """The rows with these keys, as far as the table has them."""
+        found: list[Row] = []
+        wanted: Any = select(*map(column, mapping.columns)).select_from(named(mapping.table)).order_by(*_keys(mapping))
+        with self.engine.connect() as connection:
+            for some in _chunks([_key_values(mapping, each) for each in keys]):
+                found += [tuple(row) for row in connection.execute(wanted.where(_any_key(mapping, some)))]
+        return found
+
+    def _within(self, mapping: TableMapping, tenant: str | None, span: Span) -> Iterator[ColumnElement[bool]]:
+        yield self.tenancy.rows(mapping, tenant)
+        keys: Any = _keys(mapping)
+        if span.after is not None:
+            yield tuple_(*keys) > span.after if len(keys) > 1 else keys[0] > span.after[0]
+        if span.until is not None:
+            yield tuple_(*keys) <= span.until if len(keys) > 1 else keys[0] <= span.until[0]
+        if span.where is not None:
+            yield span.where
 
     def related(self, mapping: TableMapping, rows: Sequence[Row]) -> list[dict[str, Any]]:
         """For each row its parents (a row or None) and children (a list): one query each, however many rows."""
@@ -210,15 +239,12 @@ class Source:
 
     def present(self, mapping: TableMapping, keys: Sequence[str]) -> set[str]:
         """Which of these keys the table still has."""
-        key: ColumnElement[Any] = column(mapping.key[0])
-        values: list[Any] = (
-            [int(each) for each in keys] if mapping.columns[mapping.key[0]].name == "integer" else list(keys)
-        )
         found: set[str] = set()
+        wanted = select(*_keys(mapping)).select_from(named(mapping.table))
         with self.engine.connect() as connection:
-            for some in _chunks(values):
-                wanted = select(key).select_from(named(mapping.table)).where(key.in_(some))
-                found |= {str(value) for (value,) in connection.execute(wanted)}
+            for some in _chunks([_key_values(mapping, each) for each in keys]):
+                rows = connection.execute(wanted.where(_any_key(mapping, some)))
+                found |= {":".join(map(key_text, row)) for row in rows}
         return found
 
 
@@ -239,6 +265,36 @@ def _pointing(
 def _only(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The row that a row points to; of several the first that has a tenant."""
     return next((row for row in rows if row.get(TENANT) is not None), next(iter(rows), None))
+
+
+def since(mapping: TableMapping, at: str | None) -> ColumnElement[bool] | None:
+    """Rows changed since a time or at none that they say; all rows of a table that never says."""
+    if at is None or not mapping.watermark:
+        return None
+    changed: Any = func.coalesce(*map(column, mapping.watermark))
+    return or_(changed >= at, changed.is_(None))
+
+
+def _keys(mapping: TableMapping) -> list[ColumnElement[Any]]:
+    return [column(name) for name in mapping.key]
+
+
+def _key_values(mapping: TableMapping, written: str) -> Row:
+    """The parts of a key that is written as text, as their columns have them."""
+    parts = written.split(":", len(mapping.key) - 1)
+    types = [mapping.columns[name].name for name in mapping.key]
+    return tuple(
+        int(part) if kind == "integer" and part.lstrip("-").isdecimal() else part
+        for part, kind in zip(parts, types, strict=False)
+    )
+
+
+def _any_key(mapping: TableMapping, keys: Sequence[Row]) -> ColumnElement[bool]:
+    columns = _keys(mapping)
+    if len(columns) == 1:
+        return columns[0].in_([key[0] for key in keys])
+    matching = [and_(*(each == value for each, value in zip(columns, key, strict=False))) for key in keys]
+    return or_(*matching) if matching else false()
 
 
 def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -14,6 +14,8 @@ class Writer:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.traces: list[Any] | None = None
+        """The leaves by number, where the values of a row are to be traced back to them."""
         self.names: dict[str, Any] = {}
         self._depth = 0
         self._counted = 0

@@ -29,6 +29,7 @@ from fhir_server.store.layout import (
     MIGRATIONS,
     PACKAGES,
     RESOURCES,
+    RUNS,
     SNAPSHOTS,
     Document,
     Filter,
@@ -62,6 +63,7 @@ class Database:
     idempotency: Collection
     mappings: Collection
     snapshots: Collection
+    runs: Collection
     features: Collection
     concepts: Collection
     code_systems: Collection
@@ -87,6 +89,7 @@ class Database:
             self.idempotency,
             self.mappings,
             self.snapshots,
+            self.runs,
             self.features,
             self.concepts,
             self.code_systems,
@@ -128,6 +131,7 @@ def collections(database: Any) -> dict[str, Any]:
         "idempotency": database[IDEMPOTENCY],
         "mappings": database[MAPPINGS],
         "snapshots": database[SNAPSHOTS],
+        "runs": database[RUNS],
         "features": database[FEATURES],
         "concepts": database[CONCEPTS],
         "code_systems": database[CODE_SYSTEMS],

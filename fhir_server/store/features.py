@@ -22,17 +22,25 @@ class FeatureRecords:
 
     async def put(self, records: Sequence[Mapping[str, Any]]) -> set[str]:
         """Stores records, each with `resourceType` (its kind) and `id`; answers the ids of those that changed."""
-        if not records:
-            return set()
-        documents = [self._document(each) for each in records]
-        wanted = {"_id": {"$in": [each["_id"] for each in documents]}}
-        with mongo_writes:
-            known = {each["_id"]: each async for each in self._records.find(wanted)}
-            changed = [each for each in documents if known.get(each["_id"]) != each]
-            if changed:
-                operations = [ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in changed]
+        changed = await self._changed(records)
+        if changed:
+            operations = [ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in changed]
+            with mongo_writes:
                 await self._records.bulk_write(operations, ordered=False)
         return {each["id"] for each in changed}
+
+    async def changed(self, records: Sequence[Mapping[str, Any]]) -> set[str]:
+        """The ids of those that are not stored as they are."""
+        return {each["id"] for each in await self._changed(records)}
+
+    async def _changed(self, records: Sequence[Mapping[str, Any]]) -> list[Document]:
+        documents = [self._document(each) for each in records]
+        if not documents:
+            return []
+        wanted = {"_id": {"$in": [each["_id"] for each in documents]}}
+        with mongo_errors:
+            known = {each["_id"]: each async for each in self._records.find(wanted)}
+        return [each for each in documents if known.get(each["_id"]) != each]
 
     async def delete(self, kind: str, record_id: str) -> bool:
         """Whether there was such a record."""

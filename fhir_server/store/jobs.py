@@ -138,6 +138,12 @@ class Jobs:
         """To be taken up again, by whoever is ready for it."""
         await self._change(job, {"state": "queued", "owner": None})
 
+    async def forsake(self, job: Job) -> None:
+        """Its process is known to be dead: nobody need wait for the lease to run out."""
+        mine = {"_id": _key(job), "owner": job.owner, "state": "running"}
+        with mongo_writes:
+            await self.collection.update_one(mine, {"$set": {"until": datetime.now(UTC)}})
+
     async def end(self, job: Job, state: State, problem: str | None = None, kept: timedelta = KEPT) -> None:
         now = datetime.now(UTC)
         await self._change(job, {"state": state, "error": problem, "ended": now, "expires": now + kept})

@@ -62,6 +62,13 @@ class MappingStates:
         with mongo_errors:
             return await self._states.find(found, {"_id": 0}).limit(limit).to_list()
 
+    async def every_with_status(self, source: str, status: str, table: str) -> AsyncIterator[Document]:
+        """Every state of a table with this status."""
+        found = {**self._of(source, table), "status": status}
+        with mongo_errors:
+            async for document in self._states.find(found, {"_id": 0}):
+                yield document
+
     async def keys(self, source: str, table: str) -> AsyncIterator[str]:
         """Every primary key that has a state, in order: what a table is compared with to find deleted rows."""
         last: str | None = None

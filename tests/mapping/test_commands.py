@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from fhir_server.cli import common
 from fhir_server.cli.program import app
 from fhir_server.mapping import migration
 from seed.sealing import SAMPLE_KEY
@@ -54,6 +56,33 @@ def test_from_a_sample_database_to_a_second_run(command: Command, tmp_path: Path
     assert "unchanged" in table.output
     assert "rows/s" in table.output
     assert "clients" not in table.output
+
+
+def test_the_page_shows_what_explain_prints(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path / 'practice.db'}"
+    command("seed", "--rows", "30", "--to", url, "--json")
+    command("tenant", "create", "tour")
+    monkeypatch.setattr(common, "console", Console(width=110))
+    told = command("migrate", "explain", "providers", "1", "--from", url, "--tenant", "tour").output.splitlines()
+    page = (Path(__file__).parents[2] / "docs/migrating.md").read_text()
+    shown = page.split("migrate explain providers 1")[1].split("\n", 1)[1].split("…")[0].splitlines()
+    assert any("last_name" in line and "•••" in line for line in shown)
+    assert [line.rstrip() for line in told[: len(shown)]] == shown
+
+    answer(command("migrate", "run", "--from", url, "-t", "tour", "--tables", "providers", "--json"))
+    resource = told[0].split()[1]
+    back = answer(command("migrate", "explain", "--resource", resource, "--from", url, "-t", "tour", "--json"))
+    assert [each["resource"] for each in back] == [resource]
+
+
+def test_a_source_is_followed_and_rows_tried_again(command: Command, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'practice.db'}"
+    command("seed", "--rows", "5", "--to", url, "--json")
+    command("tenant", "create", "followed")
+    at = ("--from", url, "-t", "followed", "--tables", "providers", "--json")
+    assert answer(command("migrate", "sync", "--once", *at))["tables"][0]["rows"] == 3
+    assert answer(command("migrate", "retry", *at))["tables"] == []
+    assert command("migrate", "retry", "--row", "providers", *at).exit_code == 2
 
 
 def test_check_can_show_the_python_that_runs(command: Command) -> None:

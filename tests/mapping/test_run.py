@@ -9,19 +9,18 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from fhir_server.access.caller import Caller
 from fhir_server.fhir import json, validate
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.mapping import migration, snapshot
-from fhir_server.mapping.identity import Identity
 from fhir_server.mapping.outcome import STATUSES, Report
+from fhir_server.mapping.retry import Wanted
 from fhir_server.mapping.run import Options
 from fhir_server.mapping.source import Source
 from fhir_server.store.connection import Store, opened
 from fhir_server.store.mappings import MappingStates
 from seed import pms as sample
+from tests.mapping.running import Run
 
-KEY_CLASSES = ("pii", "clinical", "financial")
 CLIENTS = 60
 Change = Callable[[str], None]
 
@@ -46,53 +45,6 @@ def sql(url: str) -> Change:
             connection.execute(text(statement))
 
     return change
-
-
-class Run:
-    """Migrations into one fresh tenant."""
-
-    def __init__(self, store: Store, tenant: str, url: str):
-        self.store, self.tenant, self.url = store, tenant, url
-
-    async def __call__(self, *tables: str, **options: Any) -> Report:
-        tenant = await self.store.tenants.get(self.tenant) or await self.store.tenants.create(self.tenant)
-        source = Source(self.url)
-        try:
-            return await migration.migrate(
-                self.store,
-                tenant,
-                migration.declared("pms", tenant),
-                source,
-                opening=migration.keys(
-                    migration.declared("pms"), [f"{name}={sample.SAMPLE_KEY}" for name in KEY_CLASSES]
-                ),
-                options=Options(source_tenant="practice", **{"error_limit": 1.0, **options}),
-                tables=tables,
-            )
-        finally:
-            source.close()
-
-    async def resource(self, name: str, resource_type: str) -> dict[str, Any]:
-        tenant = await self.store.tenants.get(self.tenant)
-        assert tenant is not None
-        found = migration.declared("pms", tenant)
-        repository = self.store.repository(tenant, Caller.system(self.tenant, "test"))
-        version = await repository.current(resource_type, Identity(found.base, self.tenant).of(name))
-        return version.resource()
-
-    async def states(self, table: str, *keys: str) -> dict[tuple[str, str], dict[str, Any]]:
-        tenant = await self.store.tenants.get(self.tenant)
-        assert tenant is not None
-        return await MappingStates(self.store, tenant).states("pms", table, keys)
-
-    async def everything(self) -> dict[str, bytes]:
-        """Every current resource as its bytes, apart from what the server sets."""
-        documents = self.store.common.resources.find({"t": self.tenant, "del": False})
-        return {each["_id"]: _content(bytes(each["body"])) async for each in documents}
-
-
-def _content(body: bytes) -> bytes:
-    return b",".join(part for part in body.split(b",") if b"lastUpdated" not in part and b"versionId" not in part)
 
 
 @pytest.fixture
@@ -224,6 +176,29 @@ async def test_a_bad_row_is_kept_out_explained_and_sealed(run: Run, sql: Change)
     assert (await run("clients")).tables[0].counts["unchanged"] == CLIENTS
 
 
+async def test_rows_in_quarantine_are_tried_again(run: Run, sql: Change) -> None:
+    sql("UPDATE clients SET deleted_at = NULL, gender = 'zz' WHERE id IN (5, 6, 7)")
+    await run("clients")
+    sql("UPDATE clients SET gender = 'F' WHERE id IN (5, 6)")
+    again = await run.retry(Wanted(keys={"clients": ["5"]}))
+    assert [(each.table, each.rows, each.counts["quarantined"]) for each in again.tables] == [("clients", 1, 0)]
+    assert (await run.resource("pms/clients/5/Patient", "Patient"))["gender"] == "female"
+    assert (await run.retry(Wanted(changed=True))).tables == []
+    sql("DELETE FROM clients WHERE id = 7")
+    rest = (await run.retry(Wanted(tables=["clients"]))).tables[0]
+    assert rest.counts["quarantined"] == rest.rows - 1, "row 7 comes from its snapshot, and is still bad"
+    assert (await run.resource("pms/clients/6/Patient", "Patient"))["gender"] == "female"
+
+
+async def test_a_row_that_is_gone_comes_from_its_snapshot(run: Run, sql: Change) -> None:
+    sql("UPDATE clients SET deleted_at = NULL, gender = 'zz', date_of_birth = '1980-02-03' WHERE id = 5")
+    await run("clients")
+    sql("DELETE FROM clients WHERE id = 5")
+    await run.retry(Wanted(tables=["clients"]), gender_of_zz="female")
+    patient = await run.resource("pms/clients/5/Patient", "Patient")
+    assert (patient["gender"], patient["birthDate"]) == ("female", "1980-02-03")
+
+
 async def test_a_bad_change_leaves_what_was_stored(run: Run, sql: Change) -> None:
     sql("UPDATE clients SET deleted_at = NULL, gender = 'F' WHERE id = 6")
     await run("clients")
@@ -303,6 +278,34 @@ async def test_only_rows_changed_since_are_read_when_asked(run: Run, sql: Change
     sql("UPDATE clients SET city = 'Elsewhere', updated_at = '2030-01-01 00:00:00' WHERE id IN (11, 12)")
     report = await run("clients", since="2029-12-31 00:00:00")
     assert report.tables[0].rows == 2
+
+
+async def test_a_dry_run_says_the_same_and_writes_nothing(run: Run, sql: Change) -> None:
+    def told(report: Report) -> list[Any]:
+        return [(each.table, each.counts, each.resources, each.findings, each.dangling) for each in report.tables]
+
+    rehearsed = await run(dry_run=True, page=25)
+    assert await run.everything() == {}
+    assert await run.states("clients", "1") == {}
+    assert told(rehearsed) == told(await run(page=25))
+    sql("UPDATE clients SET deleted_at = NULL, gender = 'zz' WHERE id = 5")
+    sql("UPDATE clients SET last_name = 'Changed', primary_diagnosis = NULL, primary_diagnosis_code = NULL")
+    sql("DELETE FROM appointments WHERE id = 7")
+    before = await run.everything()
+    rehearsed = await run(dry_run=True, reconcile=True)
+    assert await run.everything() == before
+    assert told(rehearsed) == told(await run(reconcile=True))
+
+
+async def test_a_row_whose_states_were_written_down_in_part_is_mapped_again(run: Run) -> None:
+    await run("clients")
+    states = run.store.common.mappings
+    of_row = {"tenant_id": run.tenant, "source_table": "clients", "source_pk": "1"}
+    assert await states.count_documents(of_row) > 1
+    await states.delete_one(of_row)
+    report = await run("clients")
+    assert report.tables[0].counts["unchanged"] == CLIENTS, "the same resources, and so the same row"
+    assert all([each["states"] == await states.count_documents(of_row) async for each in states.find(of_row)])
 
 
 async def test_a_missing_key_leaves_the_value_out_and_says_so(run: Run) -> None:

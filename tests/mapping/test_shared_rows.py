@@ -7,7 +7,7 @@ from sqlalchemy import create_engine, text
 
 from fhir_server.mapping import catalogue
 from fhir_server.mapping.catalogue import Catalogue
-from fhir_server.mapping.source import Source
+from fhir_server.mapping.source import Source, Span
 from seed import ivr
 
 
@@ -32,7 +32,7 @@ def source(url: str, declared: Catalogue) -> Iterator[Source]:
 
 
 def ids(source: Source, declared: Catalogue, table: str, tenant: str) -> set[str]:
-    return {row[0] for row in source.page(declared.tables[table], tenant, None, 10_000)}
+    return {row[0] for row in source.page(declared.tables[table], tenant, Span(), 10_000)}
 
 
 def test_patients_belong_to_the_organization_that_asked_first(source: Source, declared: Catalogue) -> None:
@@ -63,13 +63,13 @@ def test_shared_rows_come_with_whoever_refers_to_them(source: Source, declared: 
 
 def test_rows_that_only_say_whose_a_row_is_are_not_read_with_it(source: Source, declared: Catalogue) -> None:
     table = declared.tables["healthcare_providers"]
-    (found, *_) = source.related(table, source.page(table, None, None, 1))
+    (found, *_) = source.related(table, source.page(table, None, Span(), 1))
     assert found == {}
 
 
 def test_sizes_are_read_through_the_products_of_a_request(source: Source, declared: Catalogue) -> None:
     table = declared.tables["ivr_requests"]
-    related = source.related(table, source.page(table, None, None, 500))
+    related = source.related(table, source.page(table, None, Span(), 500))
     sized = [each for each in related if each["sizes"]]
     assert sized
     for each in sized:

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from fhir_server.mapping.catalogue import Catalogue
-from fhir_server.mapping.source import Source, SourceError
+from fhir_server.mapping.source import Source, SourceError, Span
 from fhir_server.mapping.tenancy import TENANT
 from seed import pms as sample
 
@@ -45,7 +45,7 @@ def test_a_schema_that_differs_is_named(tmp_path: Path, pms: Catalogue) -> None:
 @pytest.mark.parametrize("size", [1, 7, 50, 120, 500])
 def test_pages_hold_every_row_once_in_key_order(source: Source, pms: Catalogue, size: int) -> None:
     table, after, keys = pms.tables["clients"], None, []
-    while page := source.page(table, "acme", after, size):
+    while page := source.page(table, "acme", Span(after), size):
         keys += [row[0] for row in page]
         after = (keys[-1],)
     assert keys == list(range(1, 121))
@@ -53,7 +53,7 @@ def test_pages_hold_every_row_once_in_key_order(source: Source, pms: Catalogue, 
 
 
 def test_only_rows_of_the_tenant_are_read(source: Source, pms: Catalogue) -> None:
-    assert source.page(pms.tables["clients"], "other", None, 10) == []
+    assert source.page(pms.tables["clients"], "other", Span(), 10) == []
     assert source.tenants(pms.tables["clients"]) == ["acme"]
 
 
@@ -61,13 +61,13 @@ def test_values_come_as_they_are(source: Source, pms: Catalogue) -> None:
     """A column type that promises dates is not believed: the impossible ones must reach the converter."""
     table = pms.tables["clients"]
     at = list(table.columns).index("date_of_birth")
-    found = {row[at] for row in source.page(table, "acme", None, 500)}
+    found = {row[at] for row in source.page(table, "acme", Span(), 500)}
     assert all(value is None or isinstance(value, str) for value in found)
 
 
 def test_parents_are_read_with_one_query_for_all_rows(source: Source, pms: Catalogue) -> None:
     table = pms.tables["ledger"]
-    page = source.page(table, "acme", None, 100)
+    page = source.page(table, "acme", Span(), 100)
     related = source.related(table, page)
     assert len(related) == len(page)
     at = list(table.columns).index("appointment_id")
@@ -80,7 +80,7 @@ def test_parents_are_read_with_one_query_for_all_rows(source: Source, pms: Catal
 def test_merged_rows_are_whole_and_in_order(source: Source, pms: Catalogue) -> None:
     table = pms.tables["ledger"]
     at = list(table.columns).index("insurance_claim_number")
-    every = source.page(table, "acme", None, 1000)
+    every = source.page(table, "acme", Span(), 1000)
     claims = {row[at] for row in every if row[at]}
     grouped = source.merged(table, table.merges["claim"], claims, "acme")
     assert {value: len(rows) for value, rows in grouped.items()} == {

@@ -46,7 +46,7 @@ async def test_a_sample_becomes_fhir_once(store: Store, name: str, tmp_path: Pat
     assert not first.failed
     for table in first.tables:
         counts = Counter(table.counts)
-        assert table.balanced
+        assert table.rows == sum(table.counts.values())
         assert table.rows == written[table.table]
         assert counts["quarantined"] <= max(3, MOST_IN_QUARANTINE * table.rows), table.as_json()
         assert not {code for code in table.findings if code.startswith("CROSS_TENANT")}

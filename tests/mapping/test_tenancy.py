@@ -7,7 +7,7 @@ from sqlalchemy import create_engine, text
 
 from fhir_server.mapping import declaration
 from fhir_server.mapping.model import TableMapping
-from fhir_server.mapping.source import Source
+from fhir_server.mapping.source import Source, Span
 from fhir_server.mapping.tenancy import TENANT
 
 SCHEMA = """
@@ -96,21 +96,21 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
 def test_rows_of_a_tenant_and_those_of_nobody_are_read(
     source: Source, table: str, tenant: str | None, keys: list[int]
 ) -> None:
-    found = source.page(MAPPINGS[table], tenant, None, 100)
+    found = source.page(MAPPINGS[table], tenant, Span(), 100)
     assert [row[0] for row in found] == keys
     assert source.count(MAPPINGS[table], tenant) == len(keys)
 
 
 def test_a_parent_row_says_whose_it_is(source: Source) -> None:
     notes = MAPPINGS["notes"]
-    found = source.related(notes, source.page(notes, None, None, 100))
+    found = source.related(notes, source.page(notes, None, Span(), 100))
     owners = [(each["encounter"] or {}).get(TENANT) for each in found]
     assert owners == [10, 20, None, None, None, None]
 
 
 def test_a_parent_is_found_through_another_parent(source: Source) -> None:
     notes = MAPPINGS["notes"]
-    found = source.related(notes, source.page(notes, None, None, 100))
+    found = source.related(notes, source.page(notes, None, Span(), 100))
     assert [(each["patient"] or {}).get("clinic_id") for each in found] == [10, 20, None, None, None, None]
 
 
