@@ -38,6 +38,8 @@ class Changes:
     now: datetime
     zone: tzinfo
     overlap: timedelta
+    looked: datetime | None = None
+    """When the marks were made."""
 
     def marks(self, mapping: TableMapping) -> Marks | None:
         """The marks of a table and of those read with it; None where its rows never say when they changed."""
@@ -91,14 +93,19 @@ class Changes:
             start = datetime.fromisoformat(before) - self.overlap
         except ValueError:  # Nothing was read yet, or times that are none: all of them are read.
             return
+        if self.looked is not None and before < self._text(table, self.looked - MARGIN - self.overlap):
+            yield changed > before  # Whatever ended late had done so by then.
+            return
         yield changed >= start.strftime(WRITTEN) + (start.strftime("%z") and start.isoformat()[-6:])
 
     def _until(self, table: TableMapping) -> str:
+        return self._text(table, self.now - MARGIN)
+
+    def _text(self, table: TableMapping, moment: datetime) -> str:
         """As the columns have it: without a zone they are in the tenant's."""
-        end = self.now - MARGIN
         if table.columns[table.watermark[0]].name == "timestamptz":
-            return f"{end.astimezone(UTC):{WRITTEN}}+00:00"
-        return f"{end.astimezone(self.zone):{WRITTEN}}"
+            return f"{moment.astimezone(UTC):{WRITTEN}}+00:00"
+        return f"{moment.astimezone(self.zone):{WRITTEN}}"
 
 
 def same_around(before: Marks, after: Marks) -> bool:

@@ -78,6 +78,7 @@ class Sync:
             self.clock(),
             self.migration.context.zone,
             self.overlap,
+            before["at"].replace(tzinfo=UTC) if before else None,
         )
         marks = changes.marks(table.table)
         last = before.get("reconciled")

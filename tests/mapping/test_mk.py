@@ -57,7 +57,7 @@ async def test_every_row_is_accounted_for_and_a_second_run_changes_nothing(store
     declared = migration.declared("mk")
     assert [each.table for each in report.tables] == [name for name in declared.documented if name in declared.tables]
     for each in report.tables:
-        assert each.balanced
+        assert each.rows == sum(each.counts.values())
         assert each.rows
         assert each.counts["quarantined"] <= max(3, 0.03 * each.rows), each.as_json()
     resources = await stored(store)
