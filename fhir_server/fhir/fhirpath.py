@@ -14,7 +14,7 @@ from typing import Any, Final
 from antlr4 import CommonTokenStream, InputStream, ParseTreeWalker
 from antlr4.error.ErrorListener import ErrorListener
 from fhirpathpy import apply_parsed_path
-from fhirpathpy.engine.nodes import ResourceNode
+from fhirpathpy.engine.nodes import ResourceNode, TypeInfo
 from fhirpathpy.models import models
 from fhirpathpy.parser.ASTPathListener import ASTPathListener
 from fhirpathpy.parser.generated.FHIRPathLexer import FHIRPathLexer
@@ -74,6 +74,8 @@ def evaluated(
     variables = {**CONSTANTS, **named, "context": node, "resource": resource, "rootResource": held_in}
     known: Functions = {**FUNCTIONS, "resolve": partial(_resolved, held_in), **(functions or {})}
     options = {"userInvocationTable": {name: _callable(name, each) for name, each in known.items()}, "traceFn": _silent}
+    # The engine sets it at the first `is` or `as`, and asks for it at `ofType` too.
+    setattr(TypeInfo, "model", R4)  # noqa: B010 - it is typed as None
     try:
         found: list[Any] = apply_parsed_path(node, parsed, variables, R4, options)
     except Exception as problem:  # the engine raises bare ones

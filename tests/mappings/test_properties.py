@@ -98,7 +98,7 @@ def check(resources: list[dict[str, Any]], findings: list[Finding]) -> None:
 def test_any_row_is_valid_or_refused(name: str) -> None:
     table = TABLES[name]
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
     @given(rows(table), related(table))
     def hold(row: tuple[Any, ...], parents: dict[str, Any]) -> None:
         findings: list[Finding] = []

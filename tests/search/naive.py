@@ -17,6 +17,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import fhirpathpy
+from fhirpathpy.engine.nodes import TypeInfo
 from fhirpathpy.models import models
 
 from fhir_server.fhir import definitions
@@ -127,6 +128,7 @@ def extracted(resource: dict[str, Any], expression: str) -> list[Any]:
         path = f"{kind}.{path}" if path[0].islower() else path
         if path.strip("(").startswith(f"{kind}."):
             understood = re.sub(r"hasExtension\((.+?)\)", r"extension(\1).exists()", CAST.sub(r"\1.ofType(\2)", path))
+            TypeInfo.model = None  # Others may have left theirs, by which a canonical is a uri as well.
             values = _compiled(understood)(resource)
             found += [each for each in values if target is None or _refers(each, target.group(1))]
     return [_inner(each) for each in found if each is not None]

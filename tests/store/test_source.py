@@ -38,6 +38,7 @@ OTHER = frozenset(
         "idempotency",
         "jobs",
         "keys",
+        "mapping_runs",
         "mappings",
         "packages",
         "parameters",

@@ -15,6 +15,7 @@ from fhir_server.store.concepts import Loaded, Row
 from fhir_server.store.connection import Store, opened
 from fhir_server.store.deferred import Asked
 from fhir_server.store.features import FeatureRecords
+from fhir_server.store.mapping_runs import MappingRuns
 from fhir_server.store.mappings import MappingStates
 from fhir_server.store.packages import Package
 from tests.store.conftest import as_system, new_tenant
@@ -102,6 +103,7 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
         asked = Asked({"type": "batch"}, repository.caller, "", frozenset(), None)
         await any_store.deferred(repository.tenant).add(asked, [{"request": {}}])
         await MappingStates(any_store, repository.tenant).save([STATE])
+        await MappingRuns(any_store, repository.tenant).keep("pms", {"run_id": "r1"})
         await MappingStates(any_store, repository.tenant).keep_snapshots([STATE])
         definitions = [{"resourceType": "ValueSet", "url": "urn:v", "status": "active"}]
         package = Package("guide", "1.0.0", "digest", len(definitions))
