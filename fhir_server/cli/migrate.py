@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -93,6 +93,10 @@ def run_(
     ] = 0.05,
     since: Annotated[str | None, typer.Option(help="Only rows changed since: 2025-06-30 12:00:00.")] = None,
     reconcile: Annotated[bool, typer.Option("--reconcile", help="Also retire what rows became that are gone.")] = False,
+    provenance: Annotated[
+        Literal["row", "batch", "off"] | None,
+        typer.Option(help="A Provenance by row, by page, or none, whatever is declared."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Map and validate and compare, and write nothing: the same report.")
     ] = False,
@@ -116,7 +120,7 @@ def run_(
     if dry_run and workers > 1:
         fail("A dry run is done by one process: leave out --workers.", code=2)
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
-    options = Options(source_tenant, page, error_limit, since, reconcile)
+    options = Options(source_tenant, page, error_limit, since, reconcile, provenance)
     order = Order(chosen, source, url, tenant, names(tables), key or [], options, dry_run)
     with explained():
         report = run(_run(order, workers, rows, quiet=as_json))

@@ -37,6 +37,8 @@ class Catalogue:
     profiles: Mapping[str, Profile]
     keys: Mapping[str, str] = field(default_factory=dict)
     """How values of each key class are sealed."""
+    organization: str | None = None
+    """The table whose only row of a tenant is the organization that the tenant is."""
 
     def in_order(self) -> Iterator[TableMapping]:
         """Declarations in load order: parents before what refers to them."""
@@ -69,6 +71,7 @@ def load(source: str, *, base: str = DEFAULT_BASE, root: Traversable | None = No
         base=base,
         documented=document.texts(about.entries["tables"], SOURCE_FILE, "tables"),
         keys=_keys(about, f"{source}/{SOURCE_FILE}"),
+        organization=_organization(about, f"{source}/{SOURCE_FILE}"),
         tables=_tables(root, source),
         maps=_maps(root, known_systems),
         systems=known_systems,
@@ -86,6 +89,17 @@ def _keys(about: document.Table, file: str) -> Mapping[str, str]:
         if scheme not in SCHEMES:
             raise refuse(file, part.lines[name], f"'{scheme}' is no scheme.{suggestion(scheme, SCHEMES)}")
     return found
+
+
+def _organization(about: document.Table, file: str) -> str | None:
+    """The part `organization` of a source: one of its tables."""
+    if "organization" not in about.entries:
+        return None
+    name = document.text(about.entries["organization"], file, "organization")
+    known = document.texts(about.entries["tables"], file, "tables")
+    if name not in known:
+        raise refuse(file, about.lines["organization"], f"There is no table '{name}'.{suggestion(name, known)}")
+    return name
 
 
 def _root() -> Traversable:

@@ -62,12 +62,15 @@ class Compiled:
     source: str
     natural: frozenset[str]
     """Outputs that belong to a value: the first row that has it says what they hold."""
+    organization: str | None
+    """The table whose row is the tenant's organization."""
     _rows: tuple[Callable[..., None], ...]
     _natural: tuple[Callable[..., None], ...]
     _merges: Mapping[str, tuple[Callable[..., None], ...]]
     _accepts: tuple[tuple[str, str, Callable[..., bool]], ...]
     _deleted: Callable[..., bool] | None
     _locked: Callable[..., bool] | None
+    _amended: Callable[..., bool] | None
 
     def key(self, row: Row) -> str:
         """The primary key as text; parts of a composite one are joined by `:`."""
@@ -113,6 +116,10 @@ class Compiled:
         """Whether the row may not have changed."""
         return self._locked is not None and self._locked(row, related, context, [])
 
+    def amended(self, row: Row, related: Related, context: Context) -> bool:
+        """Whether the row would be locked, had it not been changed on purpose."""
+        return self._amended is not None and self._amended(row, related, context, [])
+
 
 def place_of(item: Any, position: int) -> Any:
     """What tells the entries of a list apart: a key of their own, where they have one, else their position."""
@@ -149,6 +156,7 @@ def compiled(table: TableMapping, catalogue: Catalogue, traces: list[Leaf] | Non
         table=versioned(table, catalogue),
         source=writer.legend() + writer.source(),
         natural=frozenset(output.name for output in table.outputs if output.key),
+        organization=catalogue.organization,
         _rows=tuple(function for merge, function in functions if not merge),
         _natural=tuple(writer.names[name] for output, name in zip(table.outputs, names, strict=True) if output.key),
         _merges={name: tuple(function for merge, function in functions if merge == name) for name in table.merges},
@@ -158,6 +166,7 @@ def compiled(table: TableMapping, catalogue: Catalogue, traces: list[Leaf] | Non
         ),
         _deleted=writer.names.get("is_deleted") if "is_deleted" in tests else None,
         _locked=writer.names.get("is_locked") if "is_locked" in tests else None,
+        _amended=writer.names.get("is_amended") if "is_amended" in tests else None,
     )
 
 
@@ -175,12 +184,14 @@ def _tests(writer: Writer, table: TableMapping, catalogue: Catalogue) -> set[str
         wanted["is_deleted"] = (table.deleted,)
     if table.lock:
         wanted["is_locked"] = (table.lock.when, *((table.lock.amended,) if table.lock.amended else ()))
+        if table.lock.amended:
+            wanted["is_amended"] = (table.lock.when, table.lock.amended)
     for name, found in wanted.items():
         nodes = Nodes(writer, table, catalogue)
         with writer.block(f"def {name}({TEST_ARGS})"):
             nodes.columns.load(leaf.pipe for leaf in found)
-            holds, *excused = nodes.tests(found, table.name)
-            writer.line(f"return {holds}{''.join(f' and not ({each})' for each in excused)}")
+            joined = " and not " if name == "is_locked" else " and "
+            writer.line(f"return {joined.join(f'({each})' for each in nodes.tests(found, table.name))}")
         writer.line("")
     return set(wanted)
 

@@ -41,9 +41,12 @@ PARTS = frozenset(
         "accept",
         "blocks",
         "outputs",
+        "provenance",
         "drop",
     ]
 )
+PROVENANCE = ("row", "batch", "off")
+"""How it is told where resources come from; the first holds where nothing is said."""
 STEERING = frozenset({"resourceType", "feature", "label", "key", "merge", "when", "each", "meta"})
 
 
@@ -93,6 +96,7 @@ class _Reader:
             },
             accept=tuple(self._accept()),
             outputs=tuple(self._outputs()),
+            provenance=self._provenance(),
             drop={name: text(found, self.file, f"The reason for {name}") for name, found in dropped.entries.items()},
             lines={**self.whole.lines, **{f"drop.{name}": line for name, line in dropped.lines.items()}},
         )
@@ -172,6 +176,16 @@ class _Reader:
     def _accept(self) -> Iterable[Accept]:
         for code, found in self._part("accept").entries.items():
             yield from (Accept(code, leaf) for leaf in template.leaves(found, self.file, code))
+
+    def _provenance(self) -> str:
+        found = self.whole.entries.get("provenance")
+        if found is None:
+            return PROVENANCE[0]
+        written = text(found, self.file, "provenance")
+        if written not in PROVENANCE:
+            near = suggestion(written, PROVENANCE)
+            raise refuse(self.file, found.line, f"'{written}' is no way to tell where resources come from.{near}")
+        return written
 
     def _used(self) -> Iterable[str]:
         """The blocks that outputs name."""

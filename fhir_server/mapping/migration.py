@@ -16,6 +16,7 @@ from fhir_server.mapping.identity import Identity
 from fhir_server.mapping.model import TableMapping
 from fhir_server.mapping.outcome import Report
 from fhir_server.mapping.problem import MappingError, Problem, suggestion
+from fhir_server.mapping.provenance import Origins
 from fhir_server.mapping.rehearsal import Rehearsal
 from fhir_server.mapping.run import Migration, Options, Progress
 from fhir_server.mapping.sink import Sink
@@ -103,7 +104,8 @@ async def prepared(
         owner=options.source_tenant,
     )
     kind = Rehearsal if dry_run else Sink
-    sink = kind(store, tenant, await store.keys.cursor(tenant.name), found.base)
+    origins = Origins(found.base, context, datetime.now(UTC), options.provenance)
+    sink = kind(store, tenant, await store.keys.cursor(tenant.name), origins)
     return Migration(found, source, sink, context, options)
 
 

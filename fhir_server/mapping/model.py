@@ -191,6 +191,8 @@ class TableMapping:
     decode: Mapping[str, Leaf]
     accept: tuple[Accept, ...]
     outputs: tuple[Output, ...]
+    provenance: str
+    """Whether where its resources come from is told by `row`, by `batch`, or not (`off`)."""
     drop: Mapping[str, str]
     lines: Mapping[str, int]
     """Where each top-level part stands, and each dropped column as `drop.name`."""

@@ -41,6 +41,8 @@ class Outcome:
     changed_at: str | None = None
     locked: str | None = None
     """The hash of a row that may not change from now on."""
+    amendment: str | None = None
+    """Why a locked row was changed on purpose."""
     is_group: bool = False
     is_ahead: bool = False
     """Only what belongs to values is written now; the row itself comes later."""

@@ -7,8 +7,10 @@ from typing import Any
 
 from fhir_server.fhir import json
 from fhir_server.fhir.resource import Resource
+from fhir_server.mapping.compile import Compiled
 from fhir_server.mapping.features import is_feature
 from fhir_server.mapping.outcome import Outcome, TableReport
+from fhir_server.mapping.provenance import Origins
 from fhir_server.mapping.sink import Sink, State, Written
 from fhir_server.store.connection import Store
 from fhir_server.store.tenants import Tenant
@@ -19,22 +21,24 @@ SERVERS_OWN = ("versionId", "lastUpdated")
 class Rehearsal(Sink):
     """Compares with what is stored."""
 
-    def __init__(self, store: Store, tenant: Tenant, secret: bytes, base: str):
-        super().__init__(store, tenant, secret, base)
+    def __init__(self, store: Store, tenant: Tenant, secret: bytes, origins: Origins):
+        super().__init__(store, tenant, secret, origins)
         self._shared: set[str] = set()
         """Resources of several rows that were counted already: they come again with each of their rows."""
 
-    async def _put(self, outcomes: Sequence[Outcome], report: TableReport) -> dict[str, int]:
-        versions = await super()._put(outcomes, report)
+    async def _put(self, outcomes: Sequence[Outcome], report: TableReport) -> tuple[dict[str, int], set[str]]:
+        found = await super()._put(outcomes, report)
         drafts = (draft for outcome in outcomes for draft in outcome.drafts)
         self._shared |= {draft.resource["id"] for draft in drafts if draft.key.startswith("~")}
-        return versions
+        return found
 
     async def _put_resources(self, drafts: Iterable[Resource]) -> Iterable[Written]:
         resources = [each for each in drafts if not is_feature(each["resourceType"])]
         keys = [(each["resourceType"], each["id"]) for each in resources]
         stored = await self.repository.several(keys) if keys else {}
-        return [self._compared(each, stored) for each in resources]
+        found = [self._compared(each, stored) for each in resources]
+        self._shared |= {each["id"] for each in resources if each["resourceType"] == "Provenance"}
+        return found
 
     def _compared(self, resource: Resource, stored: Any) -> Written:
         """The version that there would be."""
@@ -48,11 +52,20 @@ class Rehearsal(Sink):
         changed = await self.records.changed(records)
         return [(each, 1, each["id"] in changed) for each in records]
 
-    async def _is_deleted(self, resource_type: str, resource_id: str) -> bool:
-        return is_feature(resource_type) or bool(await self.repository.existing([(resource_type, resource_id)]))
+    async def _declare(self, table: Compiled) -> None:
+        """Nothing is written down."""
 
-    async def _deactivate(self, resource_type: str, resource_id: str, element: str, value: Any) -> None:
-        """Nothing is changed."""
+    async def _deleted(self, resource_type: str, resource_id: str) -> int | None:
+        """The version that there would be."""
+        if is_feature(resource_type):
+            return 1
+        found = await self.repository.several([(resource_type, resource_id)])
+        return next((each.version_id + 1 for each in found.values()), None)
+
+    async def _deactivate(self, resource_type: str, resource_id: str, element: str, value: Any) -> int | None:
+        """The version that there would be."""
+        found = await self.repository.several([(resource_type, resource_id)])
+        return next((each.version_id + (each.resource().get(element) != value) for each in found.values()), 1)
 
     async def _write_down(self, snapshots: Sequence[State], states: Iterable[Sequence[State]]) -> None:
         """Nothing is written down."""
@@ -60,4 +73,4 @@ class Rehearsal(Sink):
 
 def _content(resource: Resource) -> bytes:
     meta = {name: value for name, value in resource.get("meta", {}).items() if name not in SERVERS_OWN}
-    return json.encode({**resource, "meta": meta})
+    return json.encode({"meta": meta} | {name: value for name, value in resource.items() if name != "meta"})

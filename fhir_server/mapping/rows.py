@@ -156,11 +156,21 @@ class Rows:
         ):
             outcome.findings.append(self._finding("LOCKED_ROW_CHANGED", "", "The row is locked and has changed."))
             return
+        outcome.amendment = self._amendment(outcome, related)
         outcome.drafts = self.table.drafts(row, outcome.key, related, self.context, outcome.findings)
         if self.table.deleted(row, related, self.context):
             own = [each for each in outcome.drafts if each.output not in self.table.natural]
             outcome.drafts = list(_inactive(own))
             outcome.status = DELETED if outcome.drafts or outcome.known else SKIPPED
+
+    def _amendment(self, outcome: Outcome, related: dict[str, Any]) -> str | None:
+        """Why a row that was locked is other than it was."""
+        lock = self.table.table.lock
+        if not lock or not lock.reason or not outcome.known:
+            return None
+        if not self.table.amended(outcome.row, related, self.context):
+            return None
+        return text(outcome.row[self.at[lock.reason.name]])
 
     def _judged(self, outcome: Outcome) -> Outcome:
         """Validates the drafts and settles the status; a row with an error gives nothing."""

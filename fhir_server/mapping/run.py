@@ -43,6 +43,8 @@ class Options:
     since: str | None = None
     reconcile: bool = False
     """Also find the rows that are no longer in the source."""
+    provenance: str | None = None
+    """`row`, `batch` or `off` for every table, whatever is declared."""
 
 
 class Migration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,8 @@ from fhir_server.mapping.codings import concepts
 from fhir_server.mapping.compile import Compiled, Draft
 from fhir_server.mapping.fault import is_error
 from fhir_server.mapping.features import is_feature
+from fhir_server.mapping.lineage import declared
+from fhir_server.mapping.model import Output
 from fhir_server.mapping.outcome import (
     DELETED,
     MAPPED,
@@ -23,6 +26,7 @@ from fhir_server.mapping.outcome import (
     Outcome,
     TableReport,
 )
+from fhir_server.mapping.provenance import OFF, Origins, Stored, changes, mode
 from fhir_server.mapping.rows import WHOLE_ROW, inactive
 from fhir_server.store.connection import Store
 from fhir_server.store.features import FeatureRecords
@@ -33,25 +37,33 @@ State = dict[str, Any]
 Written = tuple[Resource, int, bool]
 """What was put, its version, and whether it is new or has changed."""
 
+ORGANIZATION = "Organization"
+INDEX = re.compile(r"\[[^]]*\]")
 FHIR_VERSION = "4.0.1"
 
 
 class Sink:
     """The store of one tenant, as the mapping engine writes to it."""
 
-    def __init__(self, store: Store, tenant: Tenant, secret: bytes, base: str):
+    def __init__(self, store: Store, tenant: Tenant, secret: bytes, origins: Origins):
         self.tenant = tenant.name
         self.repository = store.repository(tenant, Caller.system(tenant.name, "migration"))
         self.states = MappingStates(store, tenant)
         self.records = FeatureRecords(store, tenant)
+        self.origins = origins
+        self._declared: set[str] = set()
+        self._told: dict[str, str | None] = {}
+        """Tables whose origins are told, with the organization that passes them on."""
         self.snapshot_key = snapshot.row_key(secret)
-        self._local = f"{base}/"
+        self._local = f"{origins.base}/"
 
     async def store(self, table: Compiled, outcomes: Sequence[Outcome], run_id: str, report: TableReport) -> None:
         """Resources first, states last: what is written down has happened."""
         pending = [outcome for outcome in outcomes if outcome.status != UNCHANGED]
-        versions = await self._put(pending, report)
-        await self._delete(pending, report)
+        versions, changed = await self._put(pending, report)
+        gone = await self._delete(pending, report)
+        await self._declare(table)
+        await self._tell(table, pending, Stored(versions, frozenset(changed), gone), run_id, report)
         report.concepts.update(
             found for each in pending for draft in each.drafts for found in concepts(draft.resource, self._local)
         )
@@ -65,8 +77,46 @@ class Sink:
         await self.states.save([each for each in found if each["source_pk"].startswith("~")])
         await self.states.save([each for each in found if not each["source_pk"].startswith("~")])
 
-    async def _put(self, outcomes: Sequence[Outcome], report: TableReport) -> dict[str, int]:
-        """Versions by resource id; a row whose resources were all there already counts as unchanged."""
+    async def _declare(self, table: Compiled) -> None:
+        """What the mapping says about columns, so that it can be asked when it has long been another."""
+        if table.table.name not in self._declared:
+            outputs = [(output.name, _columns(output)) for output in table.table.outputs]
+            await self.repository.lineage.keep(table.table.name, table.table.version, outputs)
+            self._declared.add(table.table.name)
+
+    async def _tell(
+        self, table: Compiled, outcomes: Sequence[Outcome], stored: Stored, run_id: str, report: TableReport
+    ) -> None:
+        """Provenance of what is new, and of what a run that was killed has stored and not told."""
+        found = list(changes(outcomes, stored)) if mode(table.table, self.origins.asked) != OFF else []
+        if not found:
+            return
+        told = self.origins.of(table.table, found, run_id, await self._organization(table, report))
+        repeated = [("Provenance", each["id"]) for change, each in told if not change.is_new]
+        there = await self.repository.existing(repeated)
+        await self._count([each for _, each in told if ("Provenance", each["id"]) not in there], report)
+
+    async def _organization(self, table: Compiled, report: TableReport) -> str | None:
+        """Who passes the rows on; the mapping engine is stored before its first Provenance."""
+        if not self._told:
+            await self._count([self.origins.device], report)
+        name = table.table.table
+        if name not in self._told:
+            source = table.table.source
+            found = await self.states.living(source, table.organization, ORGANIZATION) if table.organization else []
+            self._told[name] = f"{ORGANIZATION}/{found[0]}" if len(found) == 1 else None
+        return self._told[name]
+
+    async def _count(self, resources: Sequence[Resource], report: TableReport) -> None:
+        for written, _, is_new in await self._put_resources(resources):
+            if is_new:
+                report.resources[written["resourceType"]] += 1
+
+    async def _put(self, outcomes: Sequence[Outcome], report: TableReport) -> tuple[dict[str, int], set[str]]:
+        """Versions by resource id, and the ids of what is new.
+
+        A row whose resources were all there already counts as unchanged.
+        """
         drafts = [draft.resource for outcome in outcomes for draft in outcome.drafts]
         versions: dict[str, int] = {}
         changed: set[str] = set()
@@ -83,7 +133,7 @@ class Sink:
                 and changed.isdisjoint(d.resource["id"] for d in outcome.drafts)
             ):
                 outcome.status = UNCHANGED
-        return versions
+        return versions, changed
 
     async def _put_resources(self, drafts: Iterable[Resource]) -> Iterable[Written]:
         resources = [each for each in drafts if not is_feature(each["resourceType"])]
@@ -95,30 +145,37 @@ class Sink:
         changed = await self.records.put(records)
         return [(each, 1, each["id"] in changed) for each in records]
 
-    async def _delete(self, outcomes: Sequence[Outcome], report: TableReport) -> None:
+    async def _delete(self, outcomes: Sequence[Outcome], report: TableReport) -> dict[str, int]:
+        """The last versions of the resources that are retired, by id."""
+        gone: dict[str, int] = {}
         for outcome in outcomes:
             for state in outcome.retired:
                 resource_type, resource_id = state["resource_type"], state["resource_id"]
                 remains = inactive(resource_type) if outcome.is_removed else None
                 if remains:
-                    await self._deactivate(resource_type, resource_id, *remains)
-                    report.resources[resource_type] += 1
-                elif await self._is_deleted(resource_type, resource_id):
-                    report.resources[f"{resource_type} (deleted)"] += 1
+                    version = await self._deactivate(resource_type, resource_id, *remains)
+                else:
+                    version = await self._deleted(resource_type, resource_id)
+                if version:
+                    gone[resource_id] = version
+                    report.resources[resource_type if remains else f"{resource_type} (deleted)"] += 1
+        return gone
 
-    async def _is_deleted(self, resource_type: str, resource_id: str) -> bool:
-        """Deletes, and says whether there was anything to delete."""
+    async def _deleted(self, resource_type: str, resource_id: str) -> int | None:
+        """The version that says so; None where there was nothing to delete."""
         if is_feature(resource_type):
-            return await self.records.delete(resource_type, resource_id)
-        return bool(await self.repository.delete(resource_type, resource_id))
+            return 1 if await self.records.delete(resource_type, resource_id) else None
+        version = await self.repository.delete(resource_type, resource_id)
+        return version.version_id if version else None
 
-    async def _deactivate(self, resource_type: str, resource_id: str, element: str, value: Any) -> None:
+    async def _deactivate(self, resource_type: str, resource_id: str, element: str, value: Any) -> int | None:
         """A row that is gone is treated like one that says it is deleted."""
         if is_feature(resource_type):
             await self.records.set(resource_type, resource_id, element, value)
-            return
+            return 1
         current = await self.repository.current(resource_type, resource_id)
-        await self.repository.put_many([{**current.resource(), element: value}])
+        (put,) = await self.repository.put_many([{**current.resource(), element: value}])
+        return put.version.version_id
 
     def _snapshot(self, table: Compiled, outcome: Outcome) -> State:
         sealed = snapshot.seal(
@@ -203,3 +260,12 @@ class Sink:
             "attempts": before.get("attempts", 0) + 1,
             "first_mapped_at": before.get("first_mapped_at", common["last_mapped_at"]),
         }
+
+
+def _columns(output: Output) -> list[dict[str, Any]]:
+    """The elements of an output that columns give, as they are kept beside the resources."""
+    return [
+        {"path": INDEX.sub("", each.path), "columns": list(each.columns), "converters": list(each.converters)}
+        for each in declared(output)
+        if each.columns
+    ]

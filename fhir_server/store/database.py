@@ -25,6 +25,7 @@ from fhir_server.store.layout import (
     HISTORY,
     IDEMPOTENCY,
     JOBS,
+    LINEAGE,
     MAPPINGS,
     MIGRATIONS,
     PACKAGES,
@@ -64,6 +65,7 @@ class Database:
     mappings: Collection
     snapshots: Collection
     runs: Collection
+    lineage: Collection
     features: Collection
     concepts: Collection
     code_systems: Collection
@@ -90,6 +92,7 @@ class Database:
             self.mappings,
             self.snapshots,
             self.runs,
+            self.lineage,
             self.features,
             self.concepts,
             self.code_systems,
@@ -132,6 +135,7 @@ def collections(database: Any) -> dict[str, Any]:
         "mappings": database[MAPPINGS],
         "snapshots": database[SNAPSHOTS],
         "runs": database[RUNS],
+        "lineage": database[LINEAGE],
         "features": database[FEATURES],
         "concepts": database[CONCEPTS],
         "code_systems": database[CODE_SYSTEMS],

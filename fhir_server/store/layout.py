@@ -19,6 +19,8 @@ MAPPINGS = "fhir_mappings"
 SNAPSHOTS = "mapping_snapshots"
 RUNS = "mapping_runs"
 """The last run of each source, and how far each of its tables has been read."""
+LINEAGE = "mapping_lineage"
+"""Which columns the elements of each output come from, by version of the mapping."""
 FEATURES = "features"
 """Records of the server's features that are no resources: accounts, roles, keys, templates."""
 CONCEPTS = "concepts"
@@ -76,6 +78,7 @@ _TABLE = [("tenant_id", 1), ("source_system", 1), ("source_table", 1)]
 MAPPING_INDEXES: Indexes = {
     "row": [*_TABLE, ("source_pk", 1), ("output", 1)],
     "status": [*_TABLE, ("status", 1)],
+    "resource": [("tenant_id", 1), ("resource_id", 1)],
 }
 
 CONCEPT_INDEXES: dict[str, Keys] = {

@@ -42,6 +42,13 @@ class MappingStates:
         with mongo_writes:
             await self._states.bulk_write(operations, ordered=False)
 
+    async def living(self, source: str, table: str, output: str, limit: int = 2) -> list[str]:
+        """The ids of the resources that an output of a table has made, as far as they are there."""
+        found = {**self._of(source, table), "output": output, "status": {"$nin": ["deleted", "quarantined"]}}
+        with mongo_errors:
+            documents = await self._states.find(found, {"_id": 0, "resource_id": 1}).limit(limit).to_list()
+        return [each["resource_id"] for each in documents]
+
     async def counts(self, source: str) -> dict[str, dict[str, int]]:
         """How many states there are by table and status."""
         groups = {"$group": {"_id": {"table": "$source_table", "status": "$status"}, "n": {"$sum": 1}}}

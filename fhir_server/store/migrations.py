@@ -94,6 +94,10 @@ async def _index_contained(database: Database) -> None:
     await _indexed(database.resources, {"con": RESOURCE_INDEXES["con"]})
 
 
+async def _index_origins(database: Database) -> None:
+    await _indexed(database.mappings, {"resource": MAPPING_INDEXES["resource"]})
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
@@ -104,6 +108,7 @@ MIGRATIONS = (
     Migration(7, "locations are found by their position", _index_places),
     Migration(8, "an index of words, for tenants that want it", _index_words),
     Migration(9, "an index of what resources contain", _index_contained),
+    Migration(10, "the row of a legacy database that a resource comes from is found", _index_origins),
 )
 
 

@@ -29,6 +29,7 @@ from fhir_server.store.history import History, Request, position
 from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.joins import Joins
 from fhir_server.store.layout import SHOWN, SUPERSEDED
+from fhir_server.store.lineage import Lineage
 from fhir_server.store.matches import Matches
 from fhir_server.store.pages import Included, Page, Shown
 from fhir_server.store.parameters import OwnParameters
@@ -345,6 +346,11 @@ class Repository:
     def concepts(self) -> Concepts:
         """Of large code systems. A caller who may not see the CodeSystem is not to be shown its concepts."""
         return Concepts(self._database, self.tenant.name)
+
+    @property
+    def lineage(self) -> Lineage:
+        """Of what mappings have written. A caller who may not see a resource is not to be shown where it comes from."""
+        return Lineage(self._database, self.tenant.name)
 
     async def library(self) -> Library:
         """The profiles and value sets of the tenant, as far as they were asked for."""

@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 from fhir_server.access.caller import Caller
 from fhir_server.auth.tokens import issue
 from fhir_server.fhir.xml import reader
+from fhir_server.store.mappings import MappingStates
 from tests.conformance.tables import Case, Table
 
 EVERYTHING = "system/*.cruds"
@@ -62,6 +64,7 @@ class Site:
         for tenant, resources in ((own, table.given), (other, table.other)):
             await self.app.state.store.tenants.create(tenant, settings=table.settings)
             await self._fill(tenant, resources)
+        await self._map(own, table.mapped)
         for request in table.after:
             answer = await self.by_http(own, await self.token(own), {"request": request})
             assert answer.status < 300, (request, answer.text)
@@ -74,6 +77,18 @@ class Site:
         while any(job.open for job in await store.jobs.listed(tenant)):  # noqa: ASYNC110 - the worker of the app does them
             await asyncio.sleep(0.02)
         await store.tenants.latest(tenant)
+
+    async def _map(self, tenant: str, mapped: list[dict[str, Any]]) -> None:
+        """As a migration leaves it behind."""
+        store = self.app.state.store
+        found = await store.tenants.get(tenant)
+        states = [{**each["state"], "last_mapped_at": datetime.fromisoformat(each["at"])} for each in mapped]
+        await MappingStates(store, found).save(states)
+        lineage = store.repository(found, Caller.system(tenant, "conformance")).lineage
+        for each in mapped:
+            about = each["state"]
+            outputs = [(about["output"], each["elements"])]
+            await lineage.keep(about["mapping_name"], about["mapping_version"], outputs)
 
     async def token(self, tenant: str, scope: str = EVERYTHING, **more: Any) -> str:
         key = await self.app.state.keyring.signing(tenant)

@@ -23,6 +23,8 @@ class Table:
     after: list[str]
     canary: str | None
     settings: dict[str, Any]
+    mapped: list[dict[str, Any]]
+    """What mappings have written of `given`: the state of each, and what its mapping says about its elements."""
 
 
 @dataclass(frozen=True)
@@ -67,5 +69,6 @@ def of_file(file: Path) -> list[Case]:
         read.get("after", []),
         read.get("canary"),
         read.get("settings", {}),
+        read.get("mapped", []),
     )
     return [Case(table, row) for row in read["cases"]]

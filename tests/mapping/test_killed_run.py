@@ -78,7 +78,9 @@ class Place:
 
 
 def _content(body: bytes) -> bytes:
-    return b",".join(part for part in body.split(b",") if b"lastUpdated" not in part and b"versionId" not in part)
+    """A Provenance says when its run began."""
+    passing = (b"lastUpdated", b"versionId", b'"recorded"')
+    return b",".join(part for part in body.split(b",") if not any(name in part for name in passing))
 
 
 @pytest.fixture(scope="module")

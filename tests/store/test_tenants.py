@@ -105,6 +105,8 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
         await MappingStates(any_store, repository.tenant).save([STATE])
         await MappingRuns(any_store, repository.tenant).keep("pms", {"run_id": "r1"})
         await MappingStates(any_store, repository.tenant).keep_snapshots([STATE])
+        await repository.lineage.keep("pms.clients", "1", [("Patient", [])])
+        await MappingRuns(any_store, repository.tenant).keep("pms", {"run": "1"})
         definitions = [{"resourceType": "ValueSet", "url": "urn:v", "status": "active"}]
         package = Package("guide", "1.0.0", "digest", len(definitions))
         await any_store.packages.add(repository.tenant, package, definitions, lambda _: None)

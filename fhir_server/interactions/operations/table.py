@@ -23,6 +23,7 @@ from fhir_server.interactions.operations import (
     expand,
     graphql,
     lastn,
+    lineage,
     lookup,
     meta,
     parameters,
@@ -55,6 +56,7 @@ OPERATIONS: Final = (
     Operation(f"{_R4}Resource-meta", meta.run),
     Operation(f"{_OURS}Resource-diff", diff.of_instance),
     Operation(f"{_OURS}diff", diff.of_two),
+    Operation(f"{_OURS}Resource-lineage", lineage.run, Right.READ),
     Operation(f"{_R4}Resource-meta-add", meta.add, Right.UPDATE, changes=True),
     Operation(f"{_R4}Resource-meta-delete", meta.delete, Right.UPDATE, changes=True),
 )
