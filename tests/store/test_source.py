@@ -38,6 +38,7 @@ OTHER = frozenset(
         "idempotency",
         "jobs",
         "keys",
+        "lineage",
         "mapping_runs",
         "mappings",
         "packages",

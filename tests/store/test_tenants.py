@@ -103,7 +103,6 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
         asked = Asked({"type": "batch"}, repository.caller, "", frozenset(), None)
         await any_store.deferred(repository.tenant).add(asked, [{"request": {}}])
         await MappingStates(any_store, repository.tenant).save([STATE])
-        await MappingRuns(any_store, repository.tenant).keep("pms", {"run_id": "r1"})
         await MappingStates(any_store, repository.tenant).keep_snapshots([STATE])
         await repository.lineage.keep("pms.clients", "1", [("Patient", [])])
         await MappingRuns(any_store, repository.tenant).keep("pms", {"run": "1"})
