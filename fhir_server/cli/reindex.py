@@ -13,11 +13,11 @@ from fhir_server.cli.common import DataDir, Json, MongoUrl, errors, fail, run, s
 from fhir_server.fhir import definitions
 from fhir_server.fhir.outcome import bad_value
 from fhir_server.jobs import reindex as work
-from fhir_server.jobs import running, worker
+from fhir_server.jobs import running
 from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.connection import Store
-from fhir_server.store.jobs import Job
+from fhir_server.store.jobs import Job, new_owner
 
 app = typer.Typer(invoke_without_command=True, help="Make the search index of tenants again.")
 
@@ -97,7 +97,7 @@ async def _followed(found: Store, job: Job, progress: Progress) -> Job:
 
 
 async def _done(found: Store, job: Job) -> None:
-    owner = worker.new_owner()
+    owner = new_owner()
     while (current := await found.jobs.get(job.tenant, job.kind, job.job_id)) is not None and current.open:
         taken = await found.jobs.take((job.kind,), owner, only=job)
         if taken is None:

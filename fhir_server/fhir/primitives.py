@@ -90,6 +90,11 @@ JSON_KINDS: dict[str, tuple[type, ...]] = {
 """What a value is in JSON once it is read; a boolean is no number here."""
 
 
+def written(value: object) -> str:
+    """A primitive as text, in a URL or an attribute: `true`, not `True`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def is_valid(type_name: str, value: Any) -> bool:
     """Whether a value is one of the primitive type."""
     return type(value) in JSON_KINDS[type_name] and _form(type_name)(value)

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from uuid import uuid4
 
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.jobs.running import SHARE, Kinds, run
 from fhir_server.store.connection import Store
-from fhir_server.store.jobs import LeaseLost
+from fhir_server.store.jobs import LeaseLost, new_owner
 
 log = logging.getLogger(__name__)
 
 POLL = 1.0
 """Seconds until a job of another process is noticed."""
-
-
-def new_owner() -> str:
-    """A name that no other process has, and none will have again."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
 
 
 @asynccontextmanager

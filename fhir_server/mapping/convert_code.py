@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -38,9 +38,14 @@ def cccode(value: Any, systems: Words, text: str | None = None) -> dict[str, Any
 
 @lru_cache(maxsize=16_384)
 def _coding(value: str, uris: tuple[str, ...]) -> dict[str, str] | None:
+    return first_coding(value, uris, lambda code, uri: bool(SYNTAX.get(uri, ANY_CODE).match(code)))
+
+
+def first_coding(value: str, uris: Iterable[str], fits: Callable[[str, str], bool]) -> dict[str, str] | None:
+    """A Coding of the first system that the value fits as a code of it."""
     for uri in uris:
         code = dotted(value) if uri == ICD10CM else value
-        if SYNTAX.get(uri, ANY_CODE).match(code):
+        if fits(code, uri):
             return {"system": uri, "code": code}
     return None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from fhir_server.mapping.convert_code import ICD10CM, SYNTAX, dotted
+from fhir_server.mapping.convert_code import SYNTAX, first_coding
 from fhir_server.mapping.converter import ANY, ITEM, SAME, Converter, Words
 from fhir_server.mapping.fault import Fault
 from fhir_server.mapping.maps import ConceptMap
@@ -55,11 +55,7 @@ def codingcode(value: Any, systems: Words, display: str | None = None) -> dict[s
 
 @lru_cache(maxsize=16_384)
 def _coding(value: str, uris: tuple[str, ...]) -> Mapping[str, str] | None:
-    for uri in uris:
-        code = dotted(value) if uri == ICD10CM else value
-        if _fits(code, uri):
-            return {"system": uri, "code": code}
-    return None
+    return first_coding(value, uris, _fits)
 
 
 def _fits(code: str, uri: str) -> bool:

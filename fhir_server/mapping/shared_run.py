@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
-from uuid import uuid4
 
 from fhir_server.mapping.catalogue import versioned
 from fhir_server.mapping.compile import Compiled, compiled
@@ -25,7 +24,7 @@ from fhir_server.mapping.outcome import Report, TableReport, table_report
 from fhir_server.mapping.run import Migration, Progress
 from fhir_server.mapping.snapshot import row_hash
 from fhir_server.mapping.source import Row, SourceError, Span
-from fhir_server.store.jobs import Job, Jobs, LeaseLost
+from fhir_server.store.jobs import Job, Jobs, LeaseLost, new_owner
 
 RUN, PART = "migration", "migration-part"
 RANGE = 5_000
@@ -36,10 +35,6 @@ ALIVE = 4.0
 """Seconds between two signs of life."""
 RESUMED = timedelta(hours=24)
 """A run that was left longer ago begins again: too much may have changed in what it has read."""
-
-
-def new_owner() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
 
 
 def is_dead(owner: str | None) -> bool:

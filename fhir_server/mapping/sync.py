@@ -15,13 +15,10 @@ from fhir_server.mapping.outcome import Report, TableReport
 from fhir_server.mapping.run import Migration, Progress
 from fhir_server.mapping.source import Span
 from fhir_server.store.mapping_runs import MappingRuns
+from fhir_server.store.repository import now
 
 OVERLAP = timedelta(minutes=5)
 DAILY = timedelta(days=1)
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

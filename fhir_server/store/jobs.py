@@ -7,10 +7,13 @@ the job is not its own any more. Work must bear to be done again from the cursor
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+from uuid import uuid4
 
 from pymongo import ReturnDocument
 
@@ -29,6 +32,11 @@ KEPT = timedelta(days=7)
 """How long a job is remembered once it is over."""
 ATTEMPTS = 10
 """So many processes may take up a job without getting on before it has failed."""
+
+
+def new_owner() -> str:
+    """A name that no other process has, and none will have again."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
 
 
 class LeaseLost(Exception):

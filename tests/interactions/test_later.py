@@ -17,6 +17,7 @@ from fhir_server.interactions.context import Context
 from fhir_server.jobs import running, worker
 from fhir_server.store.connection import Store
 from fhir_server.store.deferred import BUNDLE, Deferred
+from fhir_server.store.jobs import new_owner
 from tests.interactions.conftest import Tenant, ask, seen_by, transaction
 
 KINDS = {BUNDLE: deferred.kept_for(3600)}
@@ -42,7 +43,7 @@ async def patients(ctx: Context) -> Any:
 
 
 async def work(store: Store) -> None:
-    while await worker.one(store, KINDS, worker.new_owner(), share=1.0):
+    while await worker.one(store, KINDS, new_owner(), share=1.0):
         pass
 
 

@@ -15,6 +15,7 @@ from fhir_server.fhir.outcome import FhirError
 from fhir_server.interactions.table import context, perform
 from fhir_server.jobs import reindex, worker
 from fhir_server.store.connection import Store, opened
+from fhir_server.store.jobs import new_owner
 from fhir_server.store.repository import Repository
 
 _NUMBERS = count(1)
@@ -90,5 +91,5 @@ async def refusal(store: Store, tenant: str, request: str) -> FhirError:
 
 async def work(store: Store) -> None:
     """Everything that waits."""
-    while await worker.one(store, KINDS, worker.new_owner(), share=1.0):
+    while await worker.one(store, KINDS, new_owner(), share=1.0):
         pass

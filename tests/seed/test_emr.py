@@ -1,22 +1,14 @@
 """The sample EMR: the same rows for the same seed, references that hold, every documented value, dirt, true hashes."""
 
 import hashlib
-import sqlite3
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fhir_server.mapping import catalogue
 from seed import emr
 from seed.emr_schema import METADATA
-
-
-def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(path) as connection:
-        found = connection.execute(sql).fetchall()
-    connection.close()
-    return found
+from tests.seed.sample import check_foreign_key, rows
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +64,7 @@ def test_every_documented_value_is_there(practice: Path, table: str, column: str
     ],
 )
 def test_foreign_keys_hold(practice: Path, table: str, column: str, parent: str) -> None:
-    pointing = f"SELECT 1 FROM {table} WHERE {column} NOT NULL"
-    assert rows(practice, pointing)
-    assert rows(practice, f"{pointing} AND {column} NOT IN (SELECT id FROM {parent})") == []
+    check_foreign_key(practice, table, column, parent)
 
 
 @pytest.mark.parametrize(

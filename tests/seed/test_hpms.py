@@ -1,19 +1,12 @@
 """The sample HPMS: the same rows for the same seed, references that hold, books that balance, every value there is."""
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seed import hpms
-
-
-def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(path) as connection:
-        found = connection.execute(sql).fetchall()
-    connection.close()
-    return found
+from tests.seed.sample import check_foreign_key, rows
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +41,7 @@ def test_the_same_seed_gives_the_same_rows(tmp_path: Path) -> None:
     ],
 )
 def test_foreign_keys_hold(clinic: Path, table: str, column: str, parent: str) -> None:
-    pointing = f"SELECT 1 FROM {table} WHERE {column} NOT NULL"
-    assert rows(clinic, pointing)
-    assert rows(clinic, f"{pointing} AND {column} NOT IN (SELECT Id FROM {parent})") == []
+    check_foreign_key(clinic, table, column, parent)
 
 
 def test_debits_add_up_to_the_invoice_and_credits_to_what_is_paid(clinic: Path) -> None:

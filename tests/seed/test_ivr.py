@@ -1,6 +1,5 @@
 """The sample IVR platform: the same rows for the same seed, references that hold, every value there is."""
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +7,7 @@ import pytest
 
 from seed import ivr
 from seed.ivr_people import ROLES
-
-
-def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(path) as connection:
-        found = connection.execute(sql).fetchall()
-    connection.close()
-    return found
+from tests.seed.sample import check_foreign_key, rows
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +45,7 @@ def test_the_same_seed_gives_the_same_rows(tmp_path: Path) -> None:
     ],
 )
 def test_foreign_keys_hold(platform: Path, table: str, column: str, parent: str) -> None:
-    pointing = f"SELECT 1 FROM {table} WHERE {column} NOT NULL"
-    assert rows(platform, pointing)
-    assert rows(platform, f"{pointing} AND {column} NOT IN (SELECT id FROM {parent})") == []
+    check_foreign_key(platform, table, column, parent)
 
 
 def test_a_patient_is_asked_for_by_one_organization(platform: Path) -> None:

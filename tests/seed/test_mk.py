@@ -1,6 +1,5 @@
 """The sample personal health record: the same rows for the same seed, references that hold, every documented value."""
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from fhir_server.mapping import catalogue
 from seed import mk
 from seed.mk_schema import METADATA
+from tests.seed.sample import check_foreign_key, rows
 
 DECLARED = catalogue.load("mk")
-
-
-def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(path) as connection:
-        found = connection.execute(sql).fetchall()
-    connection.close()
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +71,7 @@ def test_every_documented_value_is_there(family: Path, table: str, column: str) 
     ],
 )
 def test_foreign_keys_hold(family: Path, table: str, column: str, parent: str) -> None:
-    pointing = f"SELECT 1 FROM {table} WHERE {column} NOT NULL"
-    assert rows(family, pointing)
-    assert rows(family, f"{pointing} AND {column} NOT IN (SELECT id FROM {parent})") == []
+    check_foreign_key(family, table, column, parent)
 
 
 @pytest.mark.parametrize(

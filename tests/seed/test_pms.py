@@ -1,6 +1,5 @@
 """The sample practice: the same rows for the same seed, references that hold, and dirt in every place."""
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from fhir_server.mapping.convert_text import npi as is_npi
 from seed import pms
 from seed.pms_providers import npi
 from seed.sealing import SAMPLE_KEY, sealed
+from tests.seed.sample import check_foreign_key, rows
 
 TABLES = (
     "practice_profiles",
@@ -23,13 +23,6 @@ TABLES = (
     "ledger",
     "audit_log",
 )
-
-
-def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(path) as connection:
-        found = connection.execute(sql).fetchall()
-    connection.close()
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +75,7 @@ def test_sizes_follow_the_number_of_clients(practice: Path) -> None:
     ],
 )
 def test_foreign_keys_hold(practice: Path, table: str, column: str, parent: str) -> None:
-    pointing = f"SELECT 1 FROM {table} WHERE {column} NOT NULL"
-    assert rows(practice, pointing)
-    assert rows(practice, f"{pointing} AND {column} NOT IN (SELECT id FROM {parent})") == []
+    check_foreign_key(practice, table, column, parent)
 
 
 def test_claims_belong_to_insured_clients(practice: Path) -> None:

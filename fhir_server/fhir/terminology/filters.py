@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 
 from fhir_server.fhir.outcome import bad_value, not_supported, too_costly
+from fhir_server.fhir.primitives import written
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.terminology.code_system import CodeSystem, Concept
 
@@ -53,14 +54,10 @@ def _values(system: CodeSystem, name: str) -> Callable[[Concept], list[str]]:
     """The values of a property as a filter writes them."""
     if name in _OWN:
         own = _OWN[name]
-        return lambda concept: [_written(each) for each in own(concept)]
+        return lambda concept: [written(each) for each in own(concept)]
     if name not in system.properties:
         raise not_supported(f"The code system {system.url} has no property '{name}' that a filter could ask for.")
-    return lambda concept: [_written(each) for each in concept.values(name)]
-
-
-def _written(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return lambda concept: [written(each) for each in concept.values(name)]
 
 
 def _of_hierarchy(name: str) -> None:

@@ -27,7 +27,8 @@ from graphql import (
 )
 from graphql.pyutils import Path
 
-from fhir_server.interactions.graphql.node import Node, shown
+from fhir_server.fhir.primitives import written
+from fhir_server.interactions.graphql.node import Node
 from fhir_server.interactions.pace import STEP
 
 _ON_FIELDS: Final = [DirectiveLocation.FIELD]
@@ -165,7 +166,7 @@ def _suffixes(items: Iterable[Any], path: str, nodes: list[FieldNode]) -> Iterat
         values = [index] if path == INDEX else _values(item, path.split("."))
         if len(values) > 1:
             raise GraphQLError(f"The path '{path}' of @slice has {len(values)} values in one element.", nodes)
-        yield f".{shown(values[0])}" if values else ""
+        yield f".{written(values[0])}" if values else ""
 
 
 def _values(item: Any, names: list[str]) -> list[Any]:

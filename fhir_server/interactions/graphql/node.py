@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.fhir.primitives import written
 from fhir_server.fhir.resource import Resource
 
 
@@ -31,15 +32,11 @@ def texts(value: Any) -> list[str]:
         return []
     if isinstance(value, list):
         return [text for each in value for text in texts(each)]
-    return [shown(value)]
-
-
-def shown(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return [written(value)]
 
 
 def holds(value: Any, conditions: Iterable[tuple[str, list[str]]]) -> bool:
     """Whether an object has these values in its elements."""
     return isinstance(value, dict) and all(
-        name in value and shown(value[name]) in any_of for name, any_of in conditions
+        name in value and written(value[name]) in any_of for name, any_of in conditions
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from fhir_server.access.right import Right
 from fhir_server.fhir import definitions
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
+from fhir_server.fhir.primitives import written
 from fhir_server.interactions.context import Context
 from fhir_server.interactions.operations.parameters import Given
 
@@ -32,11 +32,7 @@ class Call:
         """Its primitive parameters as a URL has them, also where they came in a body."""
         names = [each.name for each in self.operation.definition.parameters]
         given = [(name, value) for name in names for value in self.given.all(name)]
-        return [(name, _text(value)) for name, value in given if not isinstance(value, dict)]
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        return [(name, written(value)) for name, value in given if not isinstance(value, dict)]
 
 
 Run = Callable[[Context, Call], Awaitable[EntryResponse]]
