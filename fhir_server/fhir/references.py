@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from fhir_server.fhir.definitions import resource_types
@@ -41,6 +42,19 @@ def problem(reference: Resource, targets: tuple[str, ...], root: Resource) -> st
     if found and stated in resource_types() and stated != found:
         return f"is to a resource of type {found}, but type says {stated}"
     return None
+
+
+def written_in(value: Any) -> Iterator[str]:
+    """The references in a value to what is not contained, in order; what has only an identifier has none."""
+    if isinstance(value, list):
+        for each in value:
+            yield from written_in(each)
+    elif isinstance(value, dict):
+        text = value.get("reference")
+        if isinstance(text, str) and not text.startswith("#"):
+            yield text
+        for each in value.values():
+            yield from written_in(each)
 
 
 def type_of(text: str, root: Resource) -> str | None:

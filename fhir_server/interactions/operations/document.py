@@ -4,18 +4,19 @@ https://hl7.org/fhir/R4/composition-operation-document.html https://hl7.org/fhir
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from fhir_server.fhir import json, validate
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError, error, invalid, not_supported, too_costly
+from fhir_server.fhir.references import written_in
 from fhir_server.fhir.resource import ID, LOCAL_REFERENCE, Resource, instant
 from fhir_server.fhir.version import Version
 from fhir_server.interactions.context import Context
 from fhir_server.interactions.operations import parameters
+from fhir_server.interactions.operations.graph import walked
 from fhir_server.interactions.operations.operation import Call
 from fhir_server.interactions.references import expression_of
 
@@ -25,14 +26,15 @@ _ELSEWHERE: Final = frozenset({"relatesTo", "contained"})
 
 
 async def run(ctx: Context, call: Call) -> EntryResponse:
-    if call.given.one("graph") is not None:
-        raise not_supported("'graph' is not supported on $document.")
     persist = call.given.one("persist") is True
     if persist and call.entry.method != "POST":
         raise not_supported("A document is stored by POST only: GET changes nothing.", status=405)
     composition = await ctx.repo.current("Composition", _id(ctx, call))
-    versions = [composition, *(await _referred(ctx, composition.resource()))]
-    document = _document(ctx, versions)
+    found = {_key(each): each for each in (composition, *await _referred(ctx, composition.resource()))}
+    graph = call.given.one("graph")
+    if graph is not None:
+        found |= {_key(each): each for each in await walked(ctx, graph, composition, MAX_ENTRIES)}
+    document = _document(ctx, list(found.values()))
     return await _stored(ctx, document) if persist else parameters.resource(json.encode(document), "Bundle")
 
 
@@ -52,30 +54,16 @@ def _id(ctx: Context, call: Call) -> str:
 
 
 async def _referred(ctx: Context, composition: Resource) -> list[Version]:
-    """What the composition refers to, each once; a document is whole, or there is none."""
+    """What the composition refers to; a document is whole, or there is none."""
     about = {name: value for name, value in composition.items() if name not in _ELSEWHERE}
-    texts = list(dict.fromkeys(_references(about)))
+    texts = list(dict.fromkeys(written_in(about)))
     if len(texts) > MAX_ENTRIES:
         raise too_costly(f"The composition refers to {len(texts)} resources; a document has at most {MAX_ENTRIES}.")
-    found: dict[tuple[str, str], Version] = {}
-    for text in texts:
-        version = await _read(ctx, composition, text)
-        found.setdefault((version.resource_type, version.resource_id), version)
-    found.pop(("Composition", composition["id"]), None)
-    return list(found.values())
+    return [await _read(ctx, composition, text) for text in texts]
 
 
-def _references(value: Any) -> Iterator[str]:
-    """In order; to contained resources and to what has only an identifier there is nothing to add."""
-    if isinstance(value, list):
-        for each in value:
-            yield from _references(each)
-    elif isinstance(value, dict):
-        text = value.get("reference")
-        if isinstance(text, str) and not text.startswith("#"):
-            yield text
-        for each in value.values():
-            yield from _references(each)
+def _key(version: Version) -> tuple[str, str]:
+    return version.resource_type, version.resource_id
 
 
 async def _read(ctx: Context, composition: Resource, text: str) -> Version:

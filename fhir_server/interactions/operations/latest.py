@@ -35,16 +35,20 @@ class Row:
 
 async def matches(ctx: Context, query: Query, element: str) -> list[Row]:
     """All that the query finds, the newest first; those without a time come last. `element` has their code."""
-    found: list[Row] = []
+    return [_row(version, element) async for version in paced(await everything(ctx, query, MAX_LOOKED_AT))]
+
+
+async def everything(ctx: Context, query: Query, most: int) -> list[Version]:
+    """All pages of a search; more than so many are too costly."""
     query = await ctx.repo.resolved(query)
     page = await ctx.repo.search(plan(query))
-    while True:
-        found += [_row(version, element) async for version in paced(page.versions)]
-        if page.next is None:
-            return found
-        if len(found) >= MAX_LOOKED_AT:
-            raise too_costly(f"More than {MAX_LOOKED_AT:,} resources match; narrow them down by code or date.")
+    found = [*page.versions]
+    while page.next is not None:
+        if len(found) >= most:
+            raise too_costly(f"More than {most:,} resources match; narrow them down by code or date.")
         page = await ctx.repo.search(plan(query, page.next))
+        found += page.versions
+    return found
 
 
 def _row(version: Version, element: str) -> Row:
