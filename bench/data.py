@@ -66,13 +66,17 @@ def concept(system: str, code: str, display: str) -> Resource:
     return {"coding": [{"system": system, "code": code, "display": display}], "text": display}
 
 
+SHARING = 10
+"""So many patients in a row may have the same name, however many there are."""
+
+
 def patient(chance: random.Random, number: int) -> Resource:
     family, given = chance.choice(FAMILIES), chance.choice(GIVENS)
     return {
         "resourceType": "Patient",
         "identifier": [{"system": "urn:bench:mrn", "value": f"MRN{number:08d}"}],
         "active": True,
-        "name": [{"use": "official", "family": f"{family}{number % 977}", "given": [given]}],
+        "name": [{"use": "official", "family": f"{family}{number // SHARING:05d}", "given": [given]}],
         "telecom": [{"system": "phone", "value": f"+1555{number:07d}", "use": "home"}],
         "gender": chance.choice(("female", "male")),
         "birthDate": (EPOCH - timedelta(days=chance.randrange(365, 33_000))).date().isoformat(),

@@ -42,6 +42,8 @@ REQUESTS = 300
 PROFILED = 25
 MOST = 2.0
 """How much slower the 95th percentile may be on many resources than on few."""
+POPULAR = "popular"
+"""In the title of a search whose matches grow with the resources: shown beside the others, and not judged."""
 
 Asked = Callable[["Served", random.Random], str]
 
@@ -147,9 +149,13 @@ class Found:
 
 @contextmanager
 def served(patients: int, directory: Path) -> Iterator[Served]:
+    """What was written to the directory before is asked again."""
+    filled = directory / f"{patients}-patients"
     with processes.database(directory) as mongo_url:
-        processes.command("tenant", "create", TENANT, "--mongo-url", mongo_url)
-        _fill(mongo_url, patients)
+        if not filled.exists():
+            processes.command("tenant", "create", TENANT, "--mongo-url", mongo_url)
+            _fill(mongo_url, patients)
+            filled.touch()
         minted = processes.command("token", "--tenant", TENANT, "--scope", "system/*.rs", "--mongo-url", mongo_url)
         port = processes.free_port()
         with processes.server(mongo_url, port):
@@ -220,7 +226,7 @@ def show(populations: list[Served], figures: dict[str, list[Found]]) -> bool:
     for name, (small, large) in figures.items():
         faults = [fault for fault, there in (("COLLSCAN", large.scans), ("SORT", large.sorts)) if there]
         ratio = large.p95 / small.p95
-        good &= ratio <= MOST and not faults
+        good &= (ratio <= MOST or POPULAR in name) and not faults
         plan = f"{', '.join(faults) or 'indexes'}, {small.examined:,} and {large.examined:,} documents"
         table.add_row(name, *(f"{x.p50:.1f} / {x.p95:.1f}" for x in (small, large)), f"{ratio:.2f}", plan)
     console.print(table)
@@ -234,9 +240,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3, help="length of a round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each search")
     parser.add_argument("--json", type=Path, default=Path("bench/results/golden.json"), help="where the figures go")
+    parser.add_argument("--directory", type=Path, help="where the populations are kept, to be asked again")
     asked = parser.parse_args()
     with ExitStack() as stack:
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fhir-golden-")))
+        place = asked.directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fhir-golden-")))
         sizes = {"few": asked.few, "many": asked.many}
         populations = [stack.enter_context(served(number, place / name)) for name, number in sizes.items()]
         figures = {name: measured(name, populations, asked.seconds, asked.rounds) for name in SEARCHES}

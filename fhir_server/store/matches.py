@@ -53,11 +53,7 @@ class Matches:
     async def keys(self, plan: Plan, most: int) -> frozenset[str] | None:
         """Every match as `Type/id`; None where there are more than `most`."""
         found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
-        cursor = self.database.plain.find(
-            found, {"_id": 0, "rt": 1, "id": 1}, session=self.session, limit=most + 1, max_time_ms=SLOWEST
-        )
-        with mongo_errors:
-            documents = await cursor.to_list()
+        documents = await self._listed(found, {"_id": 0, "rt": 1, "id": 1}, most + 1)
         return frozenset(f"{each['rt']}/{each['id']}" for each in documents) if len(documents) <= most else None
 
     async def targets(self, plan: Plan, code: str, types: Sequence[str], most: int) -> frozenset[str] | None:
@@ -71,13 +67,17 @@ class Matches:
     async def canonicals(self, plan: Plan, most: int) -> frozenset[str] | None:
         """The canonical URLs of all matches, each with its version; None where there are more than `most`."""
         found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
-        cursor = self.database.plain.find(
-            found, {"_id": 0, "tok": 1}, session=self.session, limit=most + 1, max_time_ms=SLOWEST
-        )
-        with mongo_errors:
-            documents = await cursor.to_list()
+        documents = await self._listed(found, {"_id": 0, "tok": 1}, most + 1)
         names = (canonical(each["tok"]) for each in documents)
         return frozenset(each for each in names if each) if len(documents) <= most else None
+
+    async def _listed(self, found: Document, wanted: Document, limit: int) -> list[Document]:
+        """In any order; as one batch, since MongoDB would send the first hundred alone."""
+        cursor = self.database.plain.find(
+            found, wanted, session=self.session, limit=limit, batch_size=limit, max_time_ms=SLOWEST
+        )
+        with mongo_errors:
+            return await cursor.to_list()
 
     async def _referred(self, plan: Plan, code: str, pattern: str, most: int) -> frozenset[str] | None:
         found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
