@@ -157,6 +157,7 @@ class Rows:
             outcome.findings.append(self._finding("LOCKED_ROW_CHANGED", "", "The row is locked and has changed."))
             return
         outcome.amendment = self._amendment(outcome, related)
+        outcome.change = self.table.change(row, related, self.context)
         outcome.drafts = self.table.drafts(row, outcome.key, related, self.context, outcome.findings)
         if self.table.deleted(row, related, self.context):
             own = [each for each in outcome.drafts if each.output not in self.table.natural]
@@ -247,6 +248,7 @@ class Rows:
             outcome.row, lead = self._lead(rows, related)
             outcome.changed_at = self._changed_at(outcome.row)
             whole = {**lead, merge: [self._item(*each) for each in zip(rows, related, strict=True)]}
+            outcome.change = self.table.change(outcome.row, lead, self.context)
             outcome.drafts = self.table.merged(merge, outcome.row, key, whole, self.context, outcome.findings)
         return self._judged(outcome)
 
