@@ -57,7 +57,9 @@ PRACTICES = (
     Practice("northgate", "Northgate Medical Center", "emr", 90, "Encounter?status=finished&_sort=-date", "1"),
     Practice("clearpath", "Clearpath Verification", "ivr", 40, "CoverageEligibilityRequest?_include=*:patient"),
     Practice("harbor", "Harbor Family Clinic", "hpms", 80, "Invoice?_sort=-date&_include=Invoice:subject"),
-    Practice("garcias", "The Garcias' health records", "mk", 15, "Observation?code=http://loinc.org|8867-4&_sort=-date"),
+    Practice(
+        "garcias", "The Garcias' health records", "mk", 15, "Observation?code=http://loinc.org|8867-4&_sort=-date"
+    ),
 )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 from fhir_server.fhir.definitions import resource_types
-from fhir_server.mapping import check_values
+from fhir_server.mapping import check_values, check_writeback
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.elements import Place, UnknownElement, change_places, root
 from fhir_server.mapping.fault import CODES
@@ -42,6 +42,8 @@ def problems(catalogue: Catalogue) -> list[Problem]:
     found: list[Problem] = []
     for table in catalogue.tables.values():
         found.extend(_Check(table, catalogue).run())
+    if not any(each.severity == "error" for each in found):
+        found.extend(check_writeback.problems(catalogue))
     return sorted(set(found))
 
 

@@ -64,6 +64,8 @@ class Compiled:
     """Outputs that belong to a value: the first row that has it says what they hold."""
     organization: str | None
     """The table whose row is the tenant's organization."""
+    writable: str | None
+    """The output of which changes go back into the row."""
     _rows: tuple[Callable[..., None], ...]
     _natural: tuple[Callable[..., None], ...]
     _merges: Mapping[str, tuple[Callable[..., None], ...]]
@@ -131,28 +133,32 @@ def place_of(item: Any, position: int) -> Any:
     return item["key"] if isinstance(item, dict) and isinstance(item.get("key"), str) else position
 
 
+NAMES: Mapping[str, Any] = {
+    "Fault": fault.Fault,
+    "noted": fault.noted,
+    "missing": fault.missing,
+    "lost": fault.lost,
+    "PERIOD_INVERTED": fault.Fault("PERIOD_INVERTED", "The end lies before the start."),
+    "NESTED": fault.Fault("TYPE_INVALID", "The value is an object or a list where a word or number belongs."),
+    "inverted": inverted,
+    "text": text.text,
+    "field": field,
+    "json_value": json_value,
+    "natural": identity.natural,
+    "merged_key": identity.merged_key,
+    "quote": quote,
+    "place_of": place_of,
+    "Draft": Draft,
+    "traced": traced,
+}
+"""What the functions call."""
+
+
 def compiled(table: TableMapping, catalogue: Catalogue, traces: list[Leaf] | None = None) -> Compiled:
     """The functions of a declaration that has been checked; with `traces`, their values know their leaves."""
     writer = Writer()
     writer.traces = traces
-    writer.names.update(
-        Fault=fault.Fault,
-        noted=fault.noted,
-        missing=fault.missing,
-        lost=fault.lost,
-        PERIOD_INVERTED=fault.Fault("PERIOD_INVERTED", "The end lies before the start."),
-        NESTED=fault.Fault("TYPE_INVALID", "The value is an object or a list where a word or number belongs."),
-        inverted=inverted,
-        text=text.text,
-        field=field,
-        json_value=json_value,
-        natural=identity.natural,
-        merged_key=identity.merged_key,
-        quote=quote,
-        place_of=place_of,
-        Draft=Draft,
-        traced=traced,
-    )
+    writer.names.update(NAMES)
     names = [_Function(writer, table, catalogue, output).write() for output in table.outputs]
     tests = _tests(writer, table, catalogue)
     if table.change:
@@ -164,6 +170,7 @@ def compiled(table: TableMapping, catalogue: Catalogue, traces: list[Leaf] | Non
         source=writer.legend() + writer.source(),
         natural=frozenset(output.name for output in table.outputs if output.key),
         organization=catalogue.organization,
+        writable=catalogue.writeback[table.table].output if table.table in catalogue.writeback else None,
         _rows=tuple(function for merge, function in functions if not merge),
         _natural=tuple(writer.names[name] for output, name in zip(table.outputs, names, strict=True) if output.key),
         _merges={name: tuple(function for merge, function in functions if merge == name) for name in table.merges},

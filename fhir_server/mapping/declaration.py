@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fhir_server.mapping import blocks, document, template
+from fhir_server.mapping import blocks, document, model, template
 from fhir_server.mapping.blocks import Block
 from fhir_server.mapping.document import Node, Table, table, text, texts
 from fhir_server.mapping.grammar import Column
@@ -163,7 +163,7 @@ class _Reader:
         order = template.leaves(part.entries["order"], self.file, "order")
         return Merge(name, by.name, tuple(each.pipe.column.name for each in order), part.line, by.field)
 
-    def _change(self) -> Mapping[str, template.Node]:
+    def _change(self) -> Mapping[str, model.Node]:
         if "change" not in self.whole.entries:
             return {}
         part = self._part("change")

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 from fhir_server import __version__
 from fhir_server.fhir.resource import Resource
@@ -210,8 +209,8 @@ class _About:
 
 def _agents(device: str, organization: str | None) -> Iterator[Resource]:
     """Who put it together, and who passed it on. http://hl7.org/fhir/us/core/StructureDefinition/us-core-provenance"""
-    device_who = {"reference": device}
-    yield {"type": _concept(PARTICIPANT, "assembler", "Assembler"), "who": device_who, **_behalf(device_who, organization)}
+    engine = {"reference": device}
+    yield {"type": _concept(PARTICIPANT, "assembler", "Assembler"), "who": engine, **_behalf(engine, organization)}
     if organization:
         yield {
             "type": _concept(US_CORE_PARTICIPANT, "transmitter", "Transmitter"),

@@ -119,6 +119,10 @@ class Rows:
         groups = [group for merge in self.merge_at for group in await self._groups(merge, outcomes)]
         return [*outcomes, *groups]
 
+    def anew(self, row: Row, related: dict[str, Any]) -> Outcome:
+        """What a row becomes, whatever is known of it."""
+        return self._row(self.table.key(row), row, related, {})
+
     async def _known(self, keys: Iterable[str]) -> States:
         found: States = {}
         for (pk, output), state in (
