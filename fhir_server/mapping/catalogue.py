@@ -22,6 +22,7 @@ SOURCE_FILE = "source.yaml"
 BLOCKS_FILE = "blocks.yaml"
 """Blocks that the declarations of every source may use."""
 DEFAULT_BASE = "https://fhir-server.example"
+RECORDED, METRIC = "recorded", "metric"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Catalogue:
     """The table whose only row of a tenant is the organization that the tenant is."""
     writeback: Mapping[str, Writable] = field(default_factory=dict)
     """What goes back into the source, by table."""
+    units: str = RECORDED
+    """As measurements were recorded, or `metric`."""
 
     def in_order(self) -> Iterator[TableMapping]:
         """Declarations in load order: parents before what refers to them."""
@@ -152,7 +155,7 @@ def _maps(root: Traversable, known: Systems) -> Mapping[str, ConceptMap]:
 
 
 def versioned(table: TableMapping, catalogue: Catalogue) -> TableMapping:
-    """The declaration with a version that also covers the maps it uses and the base of its identifiers."""
+    """The declaration with a version that also covers the maps it uses, the base of its identifiers, and units."""
     used = {
         arg
         for output in table.outputs
@@ -162,4 +165,5 @@ def versioned(table: TableMapping, catalogue: Catalogue) -> TableMapping:
         if arg in catalogue.maps
     }
     content = [table.version, catalogue.base, *(repr(catalogue.maps.get(str(name))) for name in sorted(map(str, used)))]
+    content += [catalogue.units] if catalogue.units != RECORDED else []
     return replace(table, version=hashlib.sha256("\n".join(content).encode()).hexdigest()[:16])

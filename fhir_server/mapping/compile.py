@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from fhir_server.fhir.resource import Resource
 from fhir_server.mapping import fault, identity, text
-from fhir_server.mapping.catalogue import Catalogue, versioned
+from fhir_server.mapping.catalogue import METRIC, Catalogue, versioned
 from fhir_server.mapping.context import Context
 from fhir_server.mapping.convert_list import field, json_value
 from fhir_server.mapping.convert_time import inverted
@@ -66,6 +66,8 @@ class Compiled:
     """The table whose row is the tenant's organization."""
     writable: str | None
     """The output of which changes go back into the row."""
+    metric: bool
+    """Whether measurements are converted."""
     _rows: tuple[Callable[..., None], ...]
     _natural: tuple[Callable[..., None], ...]
     _merges: Mapping[str, tuple[Callable[..., None], ...]]
@@ -171,6 +173,7 @@ def compiled(table: TableMapping, catalogue: Catalogue, traces: list[Leaf] | Non
         natural=frozenset(output.name for output in table.outputs if output.key),
         organization=catalogue.organization,
         writable=catalogue.writeback[table.table].output if table.table in catalogue.writeback else None,
+        metric=catalogue.units == METRIC,
         _rows=tuple(function for merge, function in functions if not merge),
         _natural=tuple(writer.names[name] for output, name in zip(table.outputs, names, strict=True) if output.key),
         _merges={name: tuple(function for merge, function in functions if merge == name) for name in table.merges},

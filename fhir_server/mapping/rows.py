@@ -15,6 +15,7 @@ from fhir_server.mapping.convert_number import is_true
 from fhir_server.mapping.fault import ERROR, Finding
 from fhir_server.mapping.features import described, is_feature
 from fhir_server.mapping.identity import key_text, merged_key
+from fhir_server.mapping.metric import metric
 from fhir_server.mapping.outcome import DELETED, QUARANTINED, SKIPPED, UNCHANGED, WITH_WARNINGS, Outcome
 from fhir_server.mapping.snapshot import row_hash
 from fhir_server.mapping.source import Row, Source
@@ -179,6 +180,8 @@ class Rows:
 
     def _judged(self, outcome: Outcome) -> Outcome:
         """Validates the drafts and settles the status; a row with an error gives nothing."""
+        if self.table.metric:
+            outcome.drafts = [draft._replace(resource=metric(draft.resource)) for draft in outcome.drafts]
         for draft in outcome.drafts:
             if not is_feature(draft.resource["resourceType"]):
                 _validate(draft, outcome)

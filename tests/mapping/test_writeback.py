@@ -89,7 +89,8 @@ async def pms(store: Store, tmp_path: Path) -> Practice:
     found.sql(
         "UPDATE clients SET deleted_at = NULL, gender = 'F', phone_home = NULL, phone_work = NULL,"
         " phone_mobile = '415-555-2671', email = 'ann@mail.example', address_line1 = '1 Main St',"
-        " address_line2 = NULL, city = 'Austin', state = 'Texas', zip_code = '78701', country = NULL, preferred_contact_method = NULL, updated_at = '2025-06-01 10:00:00'"
+        " address_line2 = NULL, city = 'Austin', state = 'Texas', zip_code = '78701', country = NULL,"
+        " preferred_contact_method = NULL, updated_at = '2025-06-01 10:00:00'"
     )
     found.sql(
         "UPDATE appointments SET deleted_at = NULL, status = 'scheduled', client_id = 1, cancellation_reason = NULL,"
