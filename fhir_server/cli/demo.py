@@ -1,4 +1,4 @@
-"""`fhir-server demo`: two practices come out of their legacy databases, and the server answers for them."""
+"""`fhir-server demo`: a tenant comes out of each legacy system, and the server answers for all of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from fhir_server.settings import Settings
 from fhir_server.store import mongod
 from fhir_server.store.connection import Store, opened
 from fhir_server.store.mappings import MappingStates
-from seed import pms
+from seed.systems import SYSTEMS
 
 app = typer.Typer()
 
@@ -41,17 +41,25 @@ WAIT_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Practice:
-    """A demo tenant: how many clients, from which seed."""
+    """A demo tenant: the legacy system that it comes out of, how many patients, and what to ask it."""
 
     name: str
     title: str
-    clients: int
-    seed: int
+    system: str
+    patients: int
+    ask: str
+    source_tenant: str | None = None
+    """Whose rows they are, where the sample has those of several."""
 
 
 PRACTICES = (
-    Practice("riverside", "Riverside Behavioral Health", 250, 1),
-    Practice("lakeside", "Lakeside Counseling", 100, 2),
+    Practice("riverside", "Riverside Behavioral Health", "pms", 120, "Appointment?date=ge2025-06-01&_sort=date"),
+    Practice("northgate", "Northgate Medical Center", "emr", 90, "Encounter?status=finished&_sort=-date", "1"),
+    Practice("clearpath", "Clearpath Verification", "ivr", 40, "CoverageEligibilityRequest?_include=*:patient"),
+    Practice("harbor", "Harbor Family Clinic", "hpms", 80, "Invoice?_sort=-date&_include=Invoice:subject"),
+    Practice(
+        "garcias", "The Garcias' health records", "mk", 15, "Observation?code=http://loinc.org|8867-4&_sort=-date"
+    ),
 )
 
 
@@ -64,7 +72,7 @@ def demo(
     database: Annotated[str, typer.Option(help="Name of the MongoDB database.")] = "fhir_demo",
     mongo_url: MongoUrl = None,
 ) -> None:
-    """Seed two legacy databases, translate them, and serve the result until Ctrl-C.
+    """Seed a database of each legacy system, translate them, and serve the result until Ctrl-C.
 
     A second run finds the data of the first.
     """
@@ -101,26 +109,28 @@ async def _prepared(chosen: Settings, directory: Path) -> str:
         for practice in PRACTICES:
             report = await _migrated(store, practice, directory)
             console.print(_summary(practice, report), highlight=False)
-            _keep(directory / f"{practice.name}.token", await _token(store, chosen, practice))
-        return _welcome(chosen.public_url, directory, await _patient(store, PRACTICES[0]))
+            _keep(_token_file(directory, practice), await _token(store, chosen, practice))
+        return _welcome(f"{chosen.public_url}/fhir", directory, await _patient(store, PRACTICES[0]))
 
 
 async def _migrated(store: Store, practice: Practice, directory: Path) -> Report:
-    url = f"sqlite:///{directory / practice.name}.db"
-    if not (directory / f"{practice.name}.db").exists():
-        pms.write(url, rows=practice.clients, tenant=practice.name, seed=practice.seed)
+    file, system = directory / f"{practice.name}.db", SYSTEMS[practice.system]
+    url = f"sqlite:///{file}"
+    if not file.exists():
+        system.write(url, rows=practice.patients, tenant=practice.name, seed=1, progress=lambda _, __: None)
     tenant = await store.tenants.get(practice.name) or await store.tenants.create(practice.name, title=practice.title)
-    catalogue = migration.declared("pms", tenant)
+    catalogue = migration.declared(practice.system, tenant)
     source = Source(url)
     try:
-        with progress_bars(catalogue, source, practice.name, quiet=False) as told:
+        whose = migration.whose(catalogue, source, practice.name, practice.source_tenant)
+        with progress_bars(catalogue, source, whose, quiet=False) as told:
             return await migration.migrate(
                 store,
                 tenant,
                 catalogue,
                 source,
-                opening=migration.keys(catalogue, [f"{name}={pms.SAMPLE_KEY}" for name in catalogue.keys]),
-                options=Options(source_tenant=practice.name),
+                opening=migration.keys(catalogue, [f"{name}={key}" for name, key in system.keys.items()]),
+                options=Options(source_tenant=whose),
                 progress=told,
             )
     finally:
@@ -131,7 +141,8 @@ def _summary(practice: Practice, report: Report) -> str:
     rows = sum(each.rows for each in report.tables)
     same = sum(each.counts["unchanged"] for each in report.tables)
     stored = sum(sum(each.resources.values()) for each in report.tables)
-    return f"[bold]{practice.name}[/]: {rows:,} rows, {same:,} unchanged, {stored:,} resources written"
+    counted = f"{rows:,} rows, {same:,} unchanged, {stored:,} resources written"
+    return f"[bold]{practice.name}[/] ({practice.system}): {counted}"
 
 
 async def _token(store: Store, chosen: Settings, practice: Practice) -> str:
@@ -161,36 +172,25 @@ async def _patient(store: Store, practice: Practice) -> str:
     return next(str(each["resource_id"]) for each in states if each.get("resource_type") == "Patient")
 
 
-def _welcome(url: str, directory: Path, patient: str) -> str:
-    river, lake = (_curl(directory / f"{practice.name}.token") for practice in PRACTICES)
-    base = f"{url}/fhir"
-    lines = [
-        f"curl -s '{base}/riverside/metadata?_pretty=true'",
-        f"{river} '{base}/riverside/Patient?name=garcia&_count=2&_pretty=true'",
-        f"{river} '{base}/riverside/Patient/{patient}?_pretty=true'",
-        f"{river} '{base}/riverside/Appointment?date=ge2025-06-01&date=lt2025-07-01&_count=2&_pretty=true'",
-        f"{lake} '{base}/lakeside/Claim?status=active&created=ge2025-01-01&_count=2&_pretty=true'",
-    ]
-    tenants = "\n".join(f"  {base}/{practice.name}" for practice in PRACTICES)
-    token = (directory / f"{PRACTICES[0].name}.token").read_text()
-    return "\n".join(
-        [
-            "",
-            "FHIR R4 at",
-            tenants,
-            "",
-            "A token for riverside, good for a week:",
-            token,
-            "",
-            *lines,
-            "",
-            "Ctrl-C stops it.",
-        ]
-    )
+def _welcome(base: str, directory: Path, patient: str) -> str:
+    """Where each tenant is, a token for it, and questions that it answers."""
+    lines = ["", f"FHIR R4 at {base}/{{tenant}}; tokens are good for a week.", ""]
+    lines.append(f"curl -s '{base}/{PRACTICES[0].name}/metadata?_pretty=true'")
+    for practice in PRACTICES:
+        asked = [f"{practice.ask}&_count=2", *([f"Patient/{patient}?"] if practice is PRACTICES[0] else [])]
+        lines += ["", f"{practice.name}: {practice.title}, out of: {SYSTEMS[practice.system].title}"]
+        lines += [_token_file(directory, practice).read_text()]
+        lines += [_curl(f"{base}/{practice.name}/{each}", _token_file(directory, practice)) for each in asked]
+    return "\n".join([*lines, "", "Ctrl-C stops it."])
 
 
-def _curl(token: Path) -> str:
-    return f'curl -s -H "Authorization: Bearer $(cat {token})"'
+def _token_file(directory: Path, practice: Practice) -> Path:
+    return directory / f"{practice.name}.token"
+
+
+def _curl(url: str, token: Path) -> str:
+    separator = "" if url.endswith("?") else "&"
+    return f"curl -s -H \"Authorization: Bearer $(cat {token})\" '{url}{separator}_pretty=true'"
 
 
 def _tell(url: str, text: str) -> None:

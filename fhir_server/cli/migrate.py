@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from fhir_server.cli import migrate_explain, migrate_retry, migrate_shown, migrate_sync
+from fhir_server.cli import migrate_explain, migrate_retry, migrate_shown, migrate_sync, migrate_writeback
 from fhir_server.cli.common import (
     DataDir,
     Json,
@@ -172,4 +172,5 @@ def status(
 
 app.command("sync")(migrate_sync.sync)
 app.command("retry")(migrate_retry.retry)
+app.command("writeback")(migrate_writeback.writeback)
 app.command("explain")(migrate_explain.explain)

@@ -9,18 +9,20 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
 
-from fhir_server.mapping import declaration, document, maps, profiles, systems
+from fhir_server.mapping import declaration, document, maps, profiles, systems, writable
 from fhir_server.mapping.ciphers import SCHEMES
 from fhir_server.mapping.maps import ConceptMap
 from fhir_server.mapping.model import Output, TableMapping, output_leaves
 from fhir_server.mapping.problem import MappingError, Problem, refuse, suggestion
 from fhir_server.mapping.profiles import Profile
 from fhir_server.mapping.systems import Systems
+from fhir_server.mapping.writable import Writable
 
 SOURCE_FILE = "source.yaml"
 BLOCKS_FILE = "blocks.yaml"
 """Blocks that the declarations of every source may use."""
 DEFAULT_BASE = "https://fhir-server.example"
+RECORDED, METRIC = "recorded", "metric"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,10 @@ class Catalogue:
     """How values of each key class are sealed."""
     organization: str | None = None
     """The table whose only row of a tenant is the organization that the tenant is."""
+    writeback: Mapping[str, Writable] = field(default_factory=dict)
+    """What goes back into the source, by table."""
+    units: str = RECORDED
+    """As measurements were recorded, or `metric`."""
 
     def in_order(self) -> Iterator[TableMapping]:
         """Declarations in load order: parents before what refers to them."""
@@ -72,6 +78,7 @@ def load(source: str, *, base: str = DEFAULT_BASE, root: Traversable | None = No
         documented=document.texts(about.entries["tables"], SOURCE_FILE, "tables"),
         keys=_keys(about, f"{source}/{SOURCE_FILE}"),
         organization=_organization(about, f"{source}/{SOURCE_FILE}"),
+        writeback=_writeback(root, source),
         tables=_tables(root, source),
         maps=_maps(root, known_systems),
         systems=known_systems,
@@ -102,6 +109,11 @@ def _organization(about: document.Table, file: str) -> str | None:
     return name
 
 
+def _writeback(root: Traversable, source: str) -> Mapping[str, Writable]:
+    file = f"{source}/{writable.FILE}"
+    return writable.read(_text(root, file), file) if root.joinpath(source, writable.FILE).is_file() else {}
+
+
 def _root() -> Traversable:
     return files("mappings")
 
@@ -119,7 +131,7 @@ def _tables(root: Traversable, source: str) -> Mapping[str, TableMapping]:
     shared = _text(root, BLOCKS_FILE) if root.joinpath(BLOCKS_FILE).is_file() else ""
     faults: list[Problem] = []
     for name in _yaml(root, source):
-        if name == SOURCE_FILE:
+        if name in (SOURCE_FILE, writable.FILE):
             continue
         file = f"{source}/{name}"
         try:
@@ -143,7 +155,7 @@ def _maps(root: Traversable, known: Systems) -> Mapping[str, ConceptMap]:
 
 
 def versioned(table: TableMapping, catalogue: Catalogue) -> TableMapping:
-    """The declaration with a version that also covers the maps it uses and the base of its identifiers."""
+    """The declaration with a version that also covers the maps it uses, the base of its identifiers, and units."""
     used = {
         arg
         for output in table.outputs
@@ -153,4 +165,5 @@ def versioned(table: TableMapping, catalogue: Catalogue) -> TableMapping:
         if arg in catalogue.maps
     }
     content = [table.version, catalogue.base, *(repr(catalogue.maps.get(str(name))) for name in sorted(map(str, used)))]
+    content += [catalogue.units] if catalogue.units != RECORDED else []
     return replace(table, version=hashlib.sha256("\n".join(content).encode()).hexdigest()[:16])

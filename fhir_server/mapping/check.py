@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 from fhir_server.fhir.definitions import resource_types
-from fhir_server.mapping import check_values
+from fhir_server.mapping import check_values, check_writeback
 from fhir_server.mapping.catalogue import Catalogue
-from fhir_server.mapping.elements import Place, UnknownElement, root
+from fhir_server.mapping.elements import Place, UnknownElement, change_places, root
 from fhir_server.mapping.fault import CODES
 from fhir_server.mapping.features import features, is_feature
 from fhir_server.mapping.grammar import Column
@@ -42,6 +42,8 @@ def problems(catalogue: Catalogue) -> list[Problem]:
     found: list[Problem] = []
     for table in catalogue.tables.values():
         found.extend(_Check(table, catalogue).run())
+    if not any(each.severity == "error" for each in found):
+        found.extend(check_writeback.problems(catalogue))
     return sorted(set(found))
 
 
@@ -73,6 +75,8 @@ class _Check:
         for single in (self.table.deleted, self.table.lock and self.table.lock.when):
             if single:
                 self._test(single, Scope(self.table))
+        for name, node in self.table.change.items():
+            self._node(node, change_places()[name], Scope(self.table), self.table.lines["change"])
         for output in self.table.outputs:
             self._output(output)
         return self.found

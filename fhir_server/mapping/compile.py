@@ -14,18 +14,18 @@ from urllib.parse import quote
 
 from fhir_server.fhir.resource import Resource
 from fhir_server.mapping import fault, identity, text
-from fhir_server.mapping.catalogue import Catalogue, versioned
+from fhir_server.mapping.catalogue import METRIC, Catalogue, versioned
 from fhir_server.mapping.context import Context
 from fhir_server.mapping.convert_list import field, json_value
 from fhir_server.mapping.convert_time import inverted
-from fhir_server.mapping.elements import root
+from fhir_server.mapping.elements import change_places, root
 from fhir_server.mapping.emit import Nodes, none_of, uncertain
 from fhir_server.mapping.emit_columns import variable
 from fhir_server.mapping.emit_pipe import VARIES, Value
 from fhir_server.mapping.fault import Findings
 from fhir_server.mapping.features import is_feature
 from fhir_server.mapping.kinds import Scope, column_kind
-from fhir_server.mapping.model import Leaf, Output, TableMapping, output_leaves
+from fhir_server.mapping.model import Leaf, Output, TableMapping, leaves, output_leaves
 from fhir_server.mapping.profiles import Profile
 from fhir_server.mapping.traced import traced
 from fhir_server.mapping.writer import Writer
@@ -64,6 +64,10 @@ class Compiled:
     """Outputs that belong to a value: the first row that has it says what they hold."""
     organization: str | None
     """The table whose row is the tenant's organization."""
+    writable: str | None
+    """The output of which changes go back into the row."""
+    metric: bool
+    """Whether measurements are converted."""
     _rows: tuple[Callable[..., None], ...]
     _natural: tuple[Callable[..., None], ...]
     _merges: Mapping[str, tuple[Callable[..., None], ...]]
@@ -71,6 +75,7 @@ class Compiled:
     _deleted: Callable[..., bool] | None
     _locked: Callable[..., bool] | None
     _amended: Callable[..., bool] | None
+    _change: Callable[..., dict[str, Any]] | None
 
     def key(self, row: Row) -> str:
         """The primary key as text; parts of a composite one are joined by `:`."""
@@ -120,36 +125,46 @@ class Compiled:
         """Whether the row would be locked, had it not been changed on purpose."""
         return self._amended is not None and self._amended(row, related, context, [])
 
+    def change(self, row: Row, related: Related, context: Context) -> dict[str, Any]:
+        """What is said of the change of the row: its author, when it occurred, why."""
+        return self._change(row, related, context, []) if self._change else {}
+
 
 def place_of(item: Any, position: int) -> Any:
     """What tells the entries of a list apart: a key of their own, where they have one, else their position."""
     return item["key"] if isinstance(item, dict) and isinstance(item.get("key"), str) else position
 
 
+NAMES: Mapping[str, Any] = {
+    "Fault": fault.Fault,
+    "noted": fault.noted,
+    "missing": fault.missing,
+    "lost": fault.lost,
+    "PERIOD_INVERTED": fault.Fault("PERIOD_INVERTED", "The end lies before the start."),
+    "NESTED": fault.Fault("TYPE_INVALID", "The value is an object or a list where a word or number belongs."),
+    "inverted": inverted,
+    "text": text.text,
+    "field": field,
+    "json_value": json_value,
+    "natural": identity.natural,
+    "merged_key": identity.merged_key,
+    "quote": quote,
+    "place_of": place_of,
+    "Draft": Draft,
+    "traced": traced,
+}
+"""What the functions call."""
+
+
 def compiled(table: TableMapping, catalogue: Catalogue, traces: list[Leaf] | None = None) -> Compiled:
     """The functions of a declaration that has been checked; with `traces`, their values know their leaves."""
     writer = Writer()
     writer.traces = traces
-    writer.names.update(
-        Fault=fault.Fault,
-        noted=fault.noted,
-        missing=fault.missing,
-        lost=fault.lost,
-        PERIOD_INVERTED=fault.Fault("PERIOD_INVERTED", "The end lies before the start."),
-        NESTED=fault.Fault("TYPE_INVALID", "The value is an object or a list where a word or number belongs."),
-        inverted=inverted,
-        text=text.text,
-        field=field,
-        json_value=json_value,
-        natural=identity.natural,
-        merged_key=identity.merged_key,
-        quote=quote,
-        place_of=place_of,
-        Draft=Draft,
-        traced=traced,
-    )
+    writer.names.update(NAMES)
     names = [_Function(writer, table, catalogue, output).write() for output in table.outputs]
     tests = _tests(writer, table, catalogue)
+    if table.change:
+        _write_change(writer, table, catalogue)
     _run(writer, table)
     functions = [(output.merge, writer.names[name]) for output, name in zip(table.outputs, names, strict=True)]
     return Compiled(
@@ -157,6 +172,8 @@ def compiled(table: TableMapping, catalogue: Catalogue, traces: list[Leaf] | Non
         source=writer.legend() + writer.source(),
         natural=frozenset(output.name for output in table.outputs if output.key),
         organization=catalogue.organization,
+        writable=catalogue.writeback[table.table].output if table.table in catalogue.writeback else None,
+        metric=catalogue.units == METRIC,
         _rows=tuple(function for merge, function in functions if not merge),
         _natural=tuple(writer.names[name] for output, name in zip(table.outputs, names, strict=True) if output.key),
         _merges={name: tuple(function for merge, function in functions if merge == name) for name in table.merges},
@@ -167,6 +184,7 @@ def compiled(table: TableMapping, catalogue: Catalogue, traces: list[Leaf] | Non
         _deleted=writer.names.get("is_deleted") if "is_deleted" in tests else None,
         _locked=writer.names.get("is_locked") if "is_locked" in tests else None,
         _amended=writer.names.get("is_amended") if "is_amended" in tests else None,
+        _change=writer.names["change"] if table.change else None,
     )
 
 
@@ -194,6 +212,16 @@ def _tests(writer: Writer, table: TableMapping, catalogue: Catalogue) -> set[str
             writer.line(f"return {joined.join(f'({each})' for each in nodes.tests(found, table.name))}")
         writer.line("")
     return set(wanted)
+
+
+def _write_change(writer: Writer, table: TableMapping, catalogue: Catalogue) -> None:
+    """The function of what is said of the change of a row."""
+    nodes, places, scope = Nodes(writer, table, catalogue), change_places(), Scope(table)
+    with writer.block(f"def change({TEST_ARGS})"):
+        nodes.columns.load(leaf.pipe for node in table.change.values() for leaf in leaves(node))
+        nodes.fill("said", {name: nodes.node(node, places[name], scope) for name, node in table.change.items()})
+        writer.line("return said")
+    writer.line("")
 
 
 class _Function:

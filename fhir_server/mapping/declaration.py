@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fhir_server.mapping import blocks, document, template
+from fhir_server.mapping import blocks, document, model, template
 from fhir_server.mapping.blocks import Block
 from fhir_server.mapping.document import Node, Table, table, text, texts
 from fhir_server.mapping.grammar import Column
@@ -41,12 +41,15 @@ PARTS = frozenset(
         "accept",
         "blocks",
         "outputs",
+        "change",
         "provenance",
         "drop",
     ]
 )
 PROVENANCE = ("row", "batch", "off")
 """How it is told where resources come from; the first holds where nothing is said."""
+CHANGE = frozenset({"author", "occurred", "reason"})
+"""What may be said of the change of a row."""
 STEERING = frozenset({"resourceType", "feature", "label", "key", "merge", "when", "each", "meta"})
 
 
@@ -96,6 +99,7 @@ class _Reader:
             },
             accept=tuple(self._accept()),
             outputs=tuple(self._outputs()),
+            change=self._change(),
             provenance=self._provenance(),
             drop={name: text(found, self.file, f"The reason for {name}") for name, found in dropped.entries.items()},
             lines={**self.whole.lines, **{f"drop.{name}": line for name, line in dropped.lines.items()}},
@@ -158,6 +162,13 @@ class _Reader:
         by = template.leaf(part.entries["by"], self.file, "by").pipe.column
         order = template.leaves(part.entries["order"], self.file, "order")
         return Merge(name, by.name, tuple(each.pipe.column.name for each in order), part.line, by.field)
+
+    def _change(self) -> Mapping[str, model.Node]:
+        if "change" not in self.whole.entries:
+            return {}
+        part = self._part("change")
+        _known(part, CHANGE, self.file, "change")
+        return {name: template.node(found, self.file) for name, found in part.entries.items()}
 
     def _lock(self) -> Lock | None:
         if "lock" not in self.whole.entries:

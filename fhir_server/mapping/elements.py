@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/elementdefinition.html"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -88,3 +88,13 @@ def root(resource_type: str) -> Place:
     """A whole resource or record; KeyError where there is no such type."""
     described(resource_type)
     return Place(resource_type, resource_type, resource_type, resource_type, False, True, None, (), None)
+
+
+def change_places() -> Mapping[str, Place]:
+    """Where what is said of the change of a row stands.  https://hl7.org/fhir/R4/provenance.html"""
+    provenance = root("Provenance")
+    return {
+        "author": provenance.child("agent").child("who"),
+        "occurred": provenance.child("occurredDateTime"),
+        "reason": provenance.child("reason"),
+    }

@@ -20,6 +20,7 @@ CODES = frozenset(
         "UNIT_UNMAPPED",
         "IMPLAUSIBLE_VALUE",
         "LOCKED_ROW_CHANGED",
+        "CHANGED_IN_BOTH",
         "HASH_CHAIN_BROKEN",
         "SIGNATURE_MISMATCH",
         "DANGLING_REF",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -29,9 +30,11 @@ BUSY_COLLECTION = (100_000, 50, 50)
 
 
 def declared(source: str, tenant: Tenant | None = None) -> Catalogue:
-    """The declarations of a source, with the identifiers of the tenant's deployment."""
-    base = str(tenant.settings.get("base", catalogue.DEFAULT_BASE)) if tenant else catalogue.DEFAULT_BASE
-    return catalogue.load(source, base=base)
+    """The declarations of a source, with the identifiers of the tenant's deployment and its system of units."""
+    if tenant is None:
+        return catalogue.load(source)
+    found = catalogue.load(source, base=str(tenant.settings.get("base", catalogue.DEFAULT_BASE)))
+    return replace(found, units=tenant.setting("units"))
 
 
 def problems(found: Catalogue, source: Source | None, tables: Sequence[str] = ()) -> list[Problem]:

@@ -191,6 +191,8 @@ class TableMapping:
     decode: Mapping[str, Leaf]
     accept: tuple[Accept, ...]
     outputs: tuple[Output, ...]
+    change: Mapping[str, Node]
+    """What the Provenance of a row says of its change: `author`, `occurred` and `reason`."""
     provenance: str
     """Whether where its resources come from is told by `row`, by `batch`, or not (`off`)."""
     drop: Mapping[str, str]
@@ -252,6 +254,8 @@ def table_leaves(table: TableMapping) -> Iterator[Leaf]:
         if table.lock.amended:
             yield table.lock.amended
     yield from table.decode.values()
+    for node in table.change.values():
+        yield from leaves(node)
     yield from (each.test for each in table.accept)
     for output in table.outputs:
         yield from output_leaves(output)

@@ -43,6 +43,8 @@ class Outcome:
     """The hash of a row that may not change from now on."""
     amendment: str | None = None
     """Why a locked row was changed on purpose."""
+    change: Mapping[str, Any] = field(default_factory=dict)
+    """What the row says of its change: `author`, `occurred`, `reason`."""
     is_group: bool = False
     is_ahead: bool = False
     """Only what belongs to values is written now; the row itself comes later."""

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 from fhir_server import __version__
 from fhir_server.fhir.resource import Resource
@@ -152,6 +151,7 @@ class _About:
         self.system = f"{origins.base}/legacy/{table.source}/{table.table}"
         self.mapping = f"mapping={table.name}@{table.version}"
         self.recorded = origins.recorded.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self.organization = organization
         self.agents = list(_agents(f"Device/{origins.device['id']}", organization))
         self.meta: Resource = {"tag": [{"system": f"{origins.base}/CodeSystem/legacy-source", "code": table.source}]}
         if organization:
@@ -163,12 +163,13 @@ class _About:
             "identifier": {"system": self.system, "value": outcome.key},
             "display": f"{self.table.name} pk={outcome.key} {self.mapping}",
         }
-        occurred = self._occurred(outcome.changed_at)
+        occurred = outcome.change.get("occurred") or self._occurred(outcome.changed_at)
+        reason = [{"text": outcome.amendment}] if outcome.amendment else outcome.change.get("reason")
         return {
             **self._head(change.targets, change.targets),
             **({"occurredDateTime": occurred} if occurred else {}),
-            **self._rest(change.activity, what),
-            **({"reason": [{"text": outcome.amendment}]} if outcome.amendment else {}),
+            **self._rest(change.activity, what, list(_author(outcome.change.get("author"), self.organization))),
+            **({"reason": reason} if reason else {}),
         }
 
     def batch(self, activity: str, some: Sequence[Change], run_id: str) -> Resource:
@@ -190,11 +191,11 @@ class _About:
             "target": [{"reference": target} for target in targets],
         }
 
-    def _rest(self, activity: str, what: Resource) -> Resource:
+    def _rest(self, activity: str, what: Resource, authors: Sequence[Resource] = ()) -> Resource:
         return {
             "recorded": self.recorded,
             "activity": {"coding": [{"system": DATA_OPERATION, "code": activity}]},
-            "agent": self.agents,
+            "agent": [self.agents[0], *authors, *self.agents[1:]],
             "entity": [{"role": "source", "what": what}],
         }
 
@@ -208,13 +209,25 @@ class _About:
 
 def _agents(device: str, organization: str | None) -> Iterator[Resource]:
     """Who put it together, and who passed it on. http://hl7.org/fhir/us/core/StructureDefinition/us-core-provenance"""
-    behalf: Any = {"onBehalfOf": {"reference": organization}} if organization else {}
-    yield {"type": _concept(PARTICIPANT, "assembler", "Assembler"), "who": {"reference": device}, **behalf}
+    engine = {"reference": device}
+    yield {"type": _concept(PARTICIPANT, "assembler", "Assembler"), "who": engine, **_behalf(engine, organization)}
     if organization:
         yield {
             "type": _concept(US_CORE_PARTICIPANT, "transmitter", "Transmitter"),
             "who": {"reference": organization},
         }
+
+
+def _author(who: Resource | None, organization: str | None) -> Iterator[Resource]:
+    """Who changed the row in the legacy system."""
+    if who:
+        yield {"type": _concept(PARTICIPANT, "author", "Author"), "who": who, **_behalf(who, organization)}
+
+
+def _behalf(who: Resource, organization: str | None) -> Resource:
+    """US Core provenance-1: a Practitioner or Device acts for an organization; a patient acts for nobody else."""
+    acts = who.get("reference", "").startswith(("Practitioner/", "PractitionerRole/", "Device/"))
+    return {"onBehalfOf": {"reference": organization}} if organization and acts else {}
 
 
 def _concept(system: str, code: str, display: str) -> Resource:

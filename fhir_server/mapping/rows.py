@@ -15,6 +15,7 @@ from fhir_server.mapping.convert_number import is_true
 from fhir_server.mapping.fault import ERROR, Finding
 from fhir_server.mapping.features import described, is_feature
 from fhir_server.mapping.identity import key_text, merged_key
+from fhir_server.mapping.metric import metric
 from fhir_server.mapping.outcome import DELETED, QUARANTINED, SKIPPED, UNCHANGED, WITH_WARNINGS, Outcome
 from fhir_server.mapping.snapshot import row_hash
 from fhir_server.mapping.source import Row, Source
@@ -119,6 +120,10 @@ class Rows:
         groups = [group for merge in self.merge_at for group in await self._groups(merge, outcomes)]
         return [*outcomes, *groups]
 
+    def anew(self, row: Row, related: dict[str, Any]) -> Outcome:
+        """What a row becomes, whatever is known of it."""
+        return self._row(self.table.key(row), row, related, {})
+
     async def _known(self, keys: Iterable[str]) -> States:
         found: States = {}
         for (pk, output), state in (
@@ -157,6 +162,7 @@ class Rows:
             outcome.findings.append(self._finding("LOCKED_ROW_CHANGED", "", "The row is locked and has changed."))
             return
         outcome.amendment = self._amendment(outcome, related)
+        outcome.change = self.table.change(row, related, self.context)
         outcome.drafts = self.table.drafts(row, outcome.key, related, self.context, outcome.findings)
         if self.table.deleted(row, related, self.context):
             own = [each for each in outcome.drafts if each.output not in self.table.natural]
@@ -174,6 +180,8 @@ class Rows:
 
     def _judged(self, outcome: Outcome) -> Outcome:
         """Validates the drafts and settles the status; a row with an error gives nothing."""
+        if self.table.metric:
+            outcome.drafts = [draft._replace(resource=metric(draft.resource)) for draft in outcome.drafts]
         for draft in outcome.drafts:
             if not is_feature(draft.resource["resourceType"]):
                 _validate(draft, outcome)
@@ -247,6 +255,7 @@ class Rows:
             outcome.row, lead = self._lead(rows, related)
             outcome.changed_at = self._changed_at(outcome.row)
             whole = {**lead, merge: [self._item(*each) for each in zip(rows, related, strict=True)]}
+            outcome.change = self.table.change(outcome.row, lead, self.context)
             outcome.drafts = self.table.merged(merge, outcome.row, key, whole, self.context, outcome.findings)
         return self._judged(outcome)
 

@@ -12,7 +12,8 @@ from fhir_server.fhir.resource import Resource
 from fhir_server.mapping import snapshot
 from fhir_server.mapping.codings import concepts
 from fhir_server.mapping.compile import Compiled, Draft
-from fhir_server.mapping.fault import is_error
+from fhir_server.mapping.edits import edited, unmet
+from fhir_server.mapping.fault import ERROR, Finding, is_error
 from fhir_server.mapping.features import is_feature
 from fhir_server.mapping.lineage import declared
 from fhir_server.mapping.model import Output
@@ -60,6 +61,7 @@ class Sink:
     async def store(self, table: Compiled, outcomes: Sequence[Outcome], run_id: str, report: TableReport) -> None:
         """Resources first, states last: what is written down has happened."""
         pending = [outcome for outcome in outcomes if outcome.status != UNCHANGED]
+        await self._spare(table, pending)
         versions, changed = await self._put(pending, report)
         gone = await self._delete(pending, report)
         await self._declare(table)
@@ -69,6 +71,26 @@ class Sink:
         )
         snapshots = [self._snapshot(table, each) for each in pending if each.status == QUARANTINED]
         await self._write_down(snapshots, [self._states(table, each, versions, run_id) for each in pending])
+
+    async def _spare(self, table: Compiled, outcomes: Sequence[Outcome]) -> None:
+        """A change that waits to go back into its row is not written over: the row waits in quarantine."""
+        waiting = {
+            (draft.resource["resourceType"], draft.resource["id"]): (outcome, draft)
+            for outcome in outcomes
+            for draft in outcome.drafts
+            if draft.output == table.writable and draft.output in outcome.known
+        }
+        for key, version in (await self.repository.several(waiting) if waiting else {}).items():
+            outcome, draft = waiting[key]
+            written = outcome.known[draft.output]["resource_version"]
+            if version.version_id == written:
+                continue
+            base, current = await self.repository.at(*key, str(written)), version.resource()
+            left = unmet(edited(base.resource(), current), current, draft.resource)
+            if left:
+                message = f"{draft.output} was changed here as well: {', '.join(left)}. See migrate writeback."
+                outcome.findings.append(Finding("CHANGED_IN_BOTH", ERROR, "", draft.output, message))
+                outcome.status, outcome.drafts, outcome.retired = QUARANTINED, [], []
 
     async def _write_down(self, snapshots: Sequence[State], states: Iterable[Sequence[State]]) -> None:
         """What belongs to values and groups first: a row that is written down has given them already."""

@@ -76,6 +76,13 @@ class MappingStates:
             async for document in self._states.find(found, {"_id": 0}):
                 yield document
 
+    async def of_output(self, source: str, table: str, output: str) -> AsyncIterator[Document]:
+        """Every state of an output whose resource is there, by primary key."""
+        found = {**self._of(source, table), "output": output, "status": {"$nin": ["deleted", "quarantined"]}}
+        with mongo_errors:
+            async for document in self._states.find(found, {"_id": 0}).sort([("source_pk", 1)]):
+                yield document
+
     async def keys(self, source: str, table: str) -> AsyncIterator[str]:
         """Every primary key that has a state, in order: what a table is compared with to find deleted rows."""
         last: str | None = None

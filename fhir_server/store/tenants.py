@@ -37,6 +37,7 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "conditional_delete": ("single", "multiple"),
     "validate_profiles": ("off", "claimed", "known"),
     "words": ("off", "on"),
+    "units": ("recorded", "metric"),
 }
 """What can be set for a tenant; the first of the values holds where nothing is set."""
 

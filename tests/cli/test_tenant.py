@@ -59,6 +59,7 @@ def test_how_a_tenant_works_can_be_set(command: Command, answer: Answer) -> None
         "conditional_delete": "single",
         "validate_profiles": "off",
         "words": "off",
+        "units": "recorded",
     }
     assert "conditional_delete=multiple" in command("tenant", "set", "strict", "conditional_delete=multiple").stdout
     assert answer("tenant", "set", "strict", "words=on")["settings"]["words"] == "on"

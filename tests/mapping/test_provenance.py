@@ -75,6 +75,30 @@ def test_of_a_row(pms: Any) -> None:
     assert assembler["onBehalfOf"] == transmitter["who"] == {"reference": "Organization/o1"}
 
 
+def test_the_author_of_a_change_acts_for_the_organization(pms: Any) -> None:
+    said = {"author": {"reference": "Practitioner/u1"}, "occurred": "2025-06-28", "reason": [{"text": "moved"}]}
+    (found,) = told(pms, ROW, outcome(change=said), organization="Organization/o1")
+    validate.check(found)
+    assert [each["type"]["coding"][0]["code"] for each in found["agent"]] == ["assembler", "author", "transmitter"]
+    assert found["agent"][1]["who"] == {"reference": "Practitioner/u1"}
+    assert found["agent"][1]["onBehalfOf"] == {"reference": "Organization/o1"}
+    assert found["occurredDateTime"] == "2025-06-28"
+    assert found["reason"] == [{"text": "moved"}]
+
+
+@pytest.mark.parametrize("who", [{"reference": "Patient/p1"}, {"identifier": {"value": "7"}}])
+def test_an_author_who_is_no_clinician_acts_for_nobody(pms: Any, who: dict[str, Any]) -> None:
+    (found,) = told(pms, ROW, outcome(change={"author": who}), organization="Organization/o1")
+    validate.check(found)
+    assert found["agent"][1]["who"] == who
+    assert "onBehalfOf" not in found["agent"][1]
+
+
+def test_of_a_batch_nobody_is_the_author(pms: Any) -> None:
+    (found,) = told(pms, BATCH, outcome(change={"author": {"reference": "Practitioner/u1"}}))
+    assert [each["type"]["coding"][0]["code"] for each in found["agent"]] == ["assembler"]
+
+
 def test_without_an_organization_the_profile_is_not_claimed(pms: Any) -> None:
     (found,) = told(pms, ROW, outcome())
     assert len(found["agent"]) == 1
@@ -265,4 +289,7 @@ async def test_the_only_organization_passes_the_data_on(store: Store, url: str) 
     await MappingStates(store, tenant).save([{**about, "source_pk": "1", "resource_id": "o1"}])
     await ran(store, "prov-org", url)
     (found, *_) = await asked(store, "prov-org", "Provenance?agent=Organization/o1")
-    assert found["agent"][1]["who"] == {"reference": "Organization/o1"}
+    assembler, author, transmitter = found["agent"]
+    assert author["who"]["reference"].startswith("Practitioner/")
+    assert all(each["onBehalfOf"] == {"reference": "Organization/o1"} for each in (assembler, author))
+    assert transmitter["who"] == {"reference": "Organization/o1"}

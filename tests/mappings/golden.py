@@ -68,14 +68,18 @@ def answer(golden: Golden, case: dict[str, Any]) -> Answer:
     """The resources and findings of a case; several rows also become what they make together."""
     findings: list[Finding] = []
     resources: Answer = {}
+    changes: list[Any] = []
     for row in case["rows"]:
         values = tuple(row.get(name) for name in golden.table.table.columns)
         key = golden.table.key(values)
         for draft in golden.table.drafts(values, key, _related(golden, case), context(golden.table), findings):
             resources[f"{draft.output} {draft.key}"] = draft.resource
+        changes.append(golden.table.change(values, _related(golden, case), context(golden.table)))
     for merge in golden.table.table.merges.values():
         resources |= _merged(golden, case, merge, findings)
-    return {"resources": resources, "findings": [f"{each.code} {each.severity} {each.path}" for each in findings]}
+    said = {"change": changes} if any(changes) else {}
+    found = [f"{each.code} {each.severity} {each.path}" for each in findings]
+    return {"resources": resources, **said, "findings": found}
 
 
 def _merged(golden: Golden, case: dict[str, Any], merge: Merge, findings: list[Finding]) -> Answer:
