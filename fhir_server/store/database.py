@@ -17,11 +17,14 @@ from fhir_server.store.bodies import Bodies, InGridFs
 from fhir_server.store.codec import OPTIONS, PLAIN
 from fhir_server.store.layout import (
     CLAIMS,
+    CLIENTS,
     CODE_SYSTEMS,
     CONCEPTS,
     DEFERRED,
     DEFINITIONS,
     FEATURES,
+    GRANTS,
+    HANDLES,
     HISTORY,
     IDEMPOTENCY,
     JOBS,
@@ -30,6 +33,7 @@ from fhir_server.store.layout import (
     MIGRATIONS,
     PACKAGES,
     RESOURCES,
+    REVOCATIONS,
     RUNS,
     SNAPSHOTS,
     Document,
@@ -73,6 +77,10 @@ class Database:
     definitions: Collection
     jobs: Collection
     deferred: Collection
+    clients: Collection
+    handles: Collection
+    grants: Collection
+    revocations: Collection
     migrations: Collection
     bodies: Bodies
     guarded_by: Guard
@@ -100,6 +108,10 @@ class Database:
             self.definitions,
             self.jobs,
             self.deferred,
+            self.clients,
+            self.handles,
+            self.grants,
+            self.revocations,
         )
 
 
@@ -143,5 +155,9 @@ def collections(database: Any) -> dict[str, Any]:
         "definitions": database[DEFINITIONS],
         "jobs": database[JOBS],
         "deferred": database[DEFERRED],
+        "clients": database[CLIENTS],
+        "handles": database[HANDLES],
+        "grants": database[GRANTS],
+        "revocations": database[REVOCATIONS],
         "migrations": database[MIGRATIONS],
     }

@@ -30,6 +30,11 @@ PACKAGES = "packages"
 DEFINITIONS = "definitions"
 JOBS = "jobs"
 DEFERRED = "deferred"
+CLIENTS = "clients"
+HANDLES = "handles"
+"""What is known by an unguessable word for a while: requests for authorization, codes, launches, used assertions."""
+GRANTS = "grants"
+REVOCATIONS = "revocations"
 BODIES = "bodies"
 """The GridFS bucket of bodies too large for their document."""
 
@@ -90,6 +95,10 @@ CONCEPT_INDEXES: dict[str, Keys] = {
 
 FEATURE_INDEXES: dict[str, Keys] = {"feature": [("tenant_id", 1), ("feature", 1), ("kind", 1), ("id", 1)]}
 DEFINITION_INDEXES: dict[str, Keys] = {"url": [("t", 1), ("url", 1)], "load": [("t", 1), ("load", 1)]}
+
+
+GRANT_INDEXES: dict[str, Keys] = {"user": [("t", 1), ("user", 1)], "client": [("t", 1), ("client", 1)]}
+REVOCATION_INDEXES: dict[str, Keys] = {"at": [("at", 1)]}
 
 
 def key(tenant: str, resource_type: str, resource_id: str) -> str:

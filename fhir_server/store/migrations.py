@@ -21,11 +21,13 @@ from fhir_server.store.layout import (
     CONCEPT_INDEXES,
     DEFINITION_INDEXES,
     FEATURE_INDEXES,
+    GRANT_INDEXES,
     HISTORY_INDEXES,
     JOB_INDEXES,
     MAPPING_INDEXES,
     PARTIAL,
     RESOURCE_INDEXES,
+    REVOCATION_INDEXES,
     Indexes,
 )
 
@@ -98,6 +100,14 @@ async def _index_origins(database: Database) -> None:
     await _indexed(database.mappings, {"resource": MAPPING_INDEXES["resource"]})
 
 
+async def _forget_grants(database: Database) -> None:
+    """What is over goes by itself; clients stay until they are removed."""
+    await _indexed(database.grants, GRANT_INDEXES)
+    await _indexed(database.revocations, REVOCATION_INDEXES)
+    for collection in (database.handles, database.grants, database.revocations):
+        await collection.create_indexes([IndexModel([("expires", 1)], name="expires", expireAfterSeconds=0)])
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
@@ -109,6 +119,7 @@ MIGRATIONS = (
     Migration(8, "an index of words, for tenants that want it", _index_words),
     Migration(9, "an index of what resources contain", _index_contained),
     Migration(10, "the row of a legacy database that a resource comes from is found", _index_origins),
+    Migration(11, "requests for authorization, grants and revocations expire", _forget_grants),
 )
 
 

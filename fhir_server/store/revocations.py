@@ -1,0 +1,82 @@
+"""What was revoked before its time: tokens, grants, clients, sessions, users.  RFC 7009
+
+Every process knows all of it within a second: before it answers for a token it has looked no longer ago than
+`FRESH`, so that there is nothing that could fall behind unnoticed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Literal
+
+from fhir_server.store.database import Collection
+from fhir_server.store.errors import mongo_errors, mongo_writes
+from fhir_server.store.layout import Document
+
+Kind = Literal["token", "grant", "client", "session", "user"]
+
+FRESH = 0.5
+"""Seconds."""
+OVERLAP = timedelta(seconds=60)
+"""So far back each look begins, since one that was stamped earlier may become visible later."""
+LONGEST = timedelta(hours=24)
+"""After this no access token of a grant is good anyway."""
+
+
+class Revocations:
+    """`names` of a token are `mark`s; it is revoked if one of them was revoked at its time of issue or later."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._known: dict[str, float] = {}
+        self._latest: datetime | None = None
+        self._fresh_until = 0.0
+        self._looking = asyncio.Lock()
+
+    async def revoke(self, tenant: str, kind: Kind, name: str, until: datetime | None = None) -> None:
+        """`until` is when the last token that this is about has expired."""
+        mark = marked(tenant, kind, name)
+        expires = until or datetime.now(UTC) + LONGEST
+        with mongo_writes:
+            await self._collection.update_one(
+                {"_id": mark}, {"$currentDate": {"at": True}, "$set": {"expires": expires}}, upsert=True
+            )
+        self._fresh_until = 0.0
+
+    async def revoked(self, marks: Iterable[str], issued: float) -> bool:
+        """Whether one of them has been revoked since; a look into memory, twice a second into the database."""
+        if self._fresh_until < monotonic():
+            await self._look()
+        known = self._known
+        return bool(known) and any(mark in known and known[mark] >= issued for mark in marks)
+
+    async def at(self, mark: str) -> float | None:
+        """When it was revoked last, as the database says now."""
+        with mongo_errors:
+            document = await self._collection.find_one({"_id": mark})
+        return document["at"].timestamp() if document else None
+
+    async def _look(self) -> None:
+        async with self._looking:
+            moment = monotonic()
+            if self._fresh_until >= moment:
+                return
+            since: Document = {"at": {"$gte": self._latest - OVERLAP}} if self._latest else {}
+            with mongo_errors:
+                found = await self._collection.find(since).to_list()
+            self._note(found)
+            self._fresh_until = moment + FRESH
+
+    def _note(self, found: list[Document]) -> None:
+        for document in found:
+            self._known[document["_id"]] = document["at"].timestamp()
+        if found:
+            latest = max(document["at"] for document in found)
+            self._latest = max(latest, self._latest or latest)
+
+
+def marked(tenant: str, kind: Kind, name: str) -> str:
+    return f"{tenant}|{kind}|{name}"
