@@ -27,9 +27,9 @@ class Admission:
     async def admit(self, method: str, address: Address, headers: Headers) -> tuple[Tenant, Caller]:
         """401 without a good token, 403 with one for another tenant, 404 only where no token was asked for."""
         if address.path in OPEN_PATHS and method in ("GET", "HEAD"):
-            return await self._active(address.tenant), Caller.nobody(address.tenant)
+            return await self.active(address.tenant), Caller.nobody(address.tenant)
         if self._tokens is None:
-            return await self._active(address.tenant), self._operator(address.tenant)
+            return await self.active(address.tenant), self._operator(address.tenant)
         caller = await self._authenticated(self._tokens, headers)
         if caller.tenant != address.tenant:
             raise forbidden(ELSEWHERE)
@@ -38,7 +38,7 @@ class Admission:
             raise forbidden(SUSPENDED)
         return tenant, caller
 
-    async def _active(self, name: str) -> Tenant:
+    async def active(self, name: str) -> Tenant:
         tenant = await self._tenants.get(name)
         if tenant is None or not tenant.active:
             raise error("not-found", f"There is no tenant '{name}' here.")

@@ -64,6 +64,12 @@ class Clients:
             document = await self._collection.find_one({"_id": _key(tenant, client_id)})
         return _client(document) if document else None
 
+    async def existing(self, tenant: str, client_id: str) -> Client:
+        found = await self.get(tenant, client_id)
+        if found is None:
+            raise error("not-found", f"There is no client '{client_id}' of '{tenant}'.")
+        return found
+
     async def add(self, client: Client) -> None:
         with mongo_writes:
             try:
@@ -78,11 +84,8 @@ class Clients:
 
     async def change(self, tenant: str, client_id: str, **changes: Any) -> Client:
         with mongo_writes:
-            result = await self._collection.update_one({"_id": _key(tenant, client_id)}, {"$set": changes})
-        found = await self.get(tenant, client_id) if result.matched_count else None
-        if found is None:
-            raise error("not-found", f"There is no client '{client_id}' of '{tenant}'.")
-        return found
+            await self._collection.update_one({"_id": _key(tenant, client_id)}, {"$set": changes})
+        return await self.existing(tenant, client_id)
 
     async def origins(self, tenant: str) -> frozenset[str]:
         """The web origins of the active clients of a tenant."""
