@@ -19,6 +19,9 @@ MOST = 1000
 PAUSE = 5.0
 """Seconds between two looks for a key that was not there, and after a set that could not be had."""
 
+SHORTEST_MODULUS = 342
+"""Characters of base64url that 2048 bits have. RFC 7518 §3.3"""
+
 Fetch = Callable[[str], Awaitable[Fetched]]
 
 
@@ -81,9 +84,10 @@ def _key(jwk: Mapping[str, Any]) -> SigningKey | None:
     algorithm = _ALGORITHMS.get((jwk.get("kty"), jwk.get("crv")))
     if algorithm is None or jwk.get("alg", algorithm) != algorithm:
         return None
+    if algorithm == "RS384" and len(str(jwk.get("n"))) < SHORTEST_MODULUS:
+        return None
     plain = {name: jwk[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in jwk}
     try:
-        made = (ECKey if algorithm == "ES384" else RSAKey).import_key(plain, {"kid": jwk["kid"], "alg": algorithm})
+        return (ECKey if algorithm == "ES384" else RSAKey).import_key(plain, {"kid": jwk["kid"], "alg": algorithm})
     except (JoseError, ValueError, TypeError):
         return None
-    return made if algorithm == "ES384" or made.raw_value.key_size >= 2048 else None

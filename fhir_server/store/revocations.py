@@ -27,7 +27,10 @@ LONGEST = timedelta(hours=24)
 
 
 class Revocations:
-    """`names` of a token are `mark`s; it is revoked if one of them was revoked at its time of issue or later."""
+    """A token is revoked if one of its marks was revoked when it was issued, or later.
+
+    Tokens tell when they were issued in whole seconds: what is given in the second of a revocation is revoked with it.
+    """
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection

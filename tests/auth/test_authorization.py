@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
@@ -163,16 +164,24 @@ async def test_o21_no_more_is_given_than_asked_and_registered(authorizations: Au
 
 @pytest.mark.parametrize(
     ("more", "patient"),
-    [({}, None), ({}, "nobody"), ({"patients": ("p2",)}, "p1"), ({"tenant": "other"}, "p1")],
+    [({}, None), ({}, "nobody"), ({"tenant": "other"}, "p1")],
     ids=str,
 )
-async def test_o24_patient_scopes_need_a_patient_whom_the_person_may_act_for(
+async def test_o24_patient_scopes_need_a_patient(
     authorizations: Authorizations, more: dict[str, object], patient: str | None
 ) -> None:
     begun = await authorizations.begin("acme", asking())
     with pytest.raises(Refused) as refused:
         await authorizations.approve(begun, person(**more), begun.scopes, patient, None)
     assert answer(refused.value.location or "")["error"] == "access_denied"
+
+
+async def test_o25_a_patient_of_others_cannot_be_named(authorizations: Authorizations) -> None:
+    for launched in ({}, {"patient": "p1"}):
+        begun = replace(await authorizations.begin("acme", asking()), **launched)
+        with pytest.raises(Refused) as refused:
+            await authorizations.approve(begun, person(patients=("p2",)), begun.scopes, "p1", None)
+        assert answer(refused.value.location or "")["error"] == "access_denied"
 
 
 async def test_o23_a_launch_is_used_once_by_its_client(authorizations: Authorizations, house: Store) -> None:

@@ -97,6 +97,11 @@ async def test_o18_a_token_in_the_address_is_not_looked_at(site: Site) -> None:
     token = (await site.tokens())["access_token"]
     answer = await site.client.get("/fhir/acme/Patient/p1", params={"access_token": token})
     assert answer.status_code == 401
+    headers = {"Authorization": f"Bearer {token}"}
+    twice = await site.client.get("/fhir/acme/Patient", params={"access_token": token}, headers=headers)
+    assert twice.status_code == 400
+    form = await site.client.post("/fhir/acme/Patient/_search", data={"access_token": token})
+    assert form.status_code == 401
 
 
 async def test_o19_a_token_comes_once_whatever_the_case_of_its_scheme(site: Site) -> None:
