@@ -91,6 +91,8 @@ class Authorizations:
             user=person.user_id,
             scopes=given,
             fhir_user=person.fhir_user,
+            roles=person.roles,
+            patients=person.patients,
             patient=patient,
             encounter=encounter,
             session=None if "offline_access" in given else person.session_id,

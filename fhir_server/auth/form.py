@@ -34,6 +34,8 @@ async def json_object(request: Request) -> dict[str, Any]:
         raise OAuthError("invalid_request", "The body must be JSON: Content-Type: application/json.")
     try:
         found = json.loads(await _body(request))
+        # Half a surrogate pair can be written in JSON, and is no text.
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as problem:
         raise OAuthError("invalid_request", "The body is not JSON.") from problem
     if not isinstance(found, dict):

@@ -158,5 +158,12 @@ def _lifetime(grant: Grant) -> timedelta | None:
 
 
 def _claims(grant: Grant) -> Response:
-    names = {"sid": grant.session, "fhirUser": grant.fhir_user, "encounter": grant.encounter}
+    """What an access token says of the person, besides what OAuth asks for. RFC 9068 §2.2"""
+    names = {
+        "sid": grant.session,
+        "fhirUser": grant.fhir_user,
+        "encounter": grant.encounter,
+        "roles": list(grant.roles),
+        "patients": None if grant.patients is None else list(grant.patients),
+    }
     return {name: value for name, value in names.items() if value is not None}

@@ -104,6 +104,8 @@ def _decoded(part: str) -> bytes:
 def _object(raw: bytes, name: str) -> dict[str, Any]:
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_refused)
+        # Half a surrogate pair can be written in JSON, and is no text.
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as problem:
         raise InvalidToken(f"its {name} is not JSON with each name once") from problem
     if not isinstance(value, dict):

@@ -26,6 +26,9 @@ router = APIRouter(prefix="/auth/{tenant}", tags=["authorization"])
 
 LIFETIME = timedelta(minutes=5)
 
+MOST = 20
+"""Of `fhirContext`."""
+
 TYPES: Mapping[str, type] = {
     "client_id": str,
     "patient": str,
@@ -61,10 +64,24 @@ def checked(said: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("patient", "encounter"):
         if name in said and not ID.match(said[name]):
             raise OAuthError("invalid_request", f"'{name}' is not a logical id.")
-    for each in said.get("fhirContext", ()):
-        if not isinstance(each, dict) or not {"reference", "canonical", "identifier"} & each.keys():
-            raise OAuthError("invalid_request", "Each of 'fhirContext' has a reference, a canonical or an identifier.")
+    context = said.get("fhirContext", [])
+    if len(context) > MOST or not all(map(_is_context, context)):
+        raise OAuthError("invalid_request", f"'fhirContext' has up to {MOST} objects like {{'reference': '…'}}.")
     return dict(said)
+
+
+def _is_context(each: object) -> bool:
+    """https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html#fhir-context"""
+    if not isinstance(each, dict) or not {"reference", "canonical", "identifier"} & each.keys():
+        return False
+    identifier = each.get("identifier", {})
+    texts = [value for name, value in each.items() if name != "identifier"]
+    return (
+        {"reference", "canonical", "identifier", "type", "role"}.issuperset(each)
+        and isinstance(identifier, dict)
+        and {"system", "value"}.issuperset(identifier)
+        and all(isinstance(value, str) for value in (*texts, *identifier.values()))
+    )
 
 
 async def begun(store: Store, caller: Caller, said: Mapping[str, Any], base_url: str) -> dict[str, Any]:

@@ -143,8 +143,8 @@ def from_metadata(tenant: str, said: Mapping[str, Any], *, approved: bool) -> Re
     if said.get("response_types", ["code"]) not in (["code"], []):
         raise Unregistrable("response_types can be ['code'].")
     jwks = said.get("jwks")
-    if jwks is not None and not isinstance(jwks, dict):
-        raise Unregistrable("jwks is not a JSON object.")
+    if jwks is not None and not _is_key_set(jwks):
+        raise Unregistrable("jwks is not a set of keys.")
     return new(
         tenant,
         _text(said, "client_name") or "",
@@ -157,6 +157,15 @@ def from_metadata(tenant: str, said: Mapping[str, Any], *, approved: bool) -> Re
         jwks_uri=_text(said, "jwks_uri"),
         approved=approved,
     )
+
+
+def _is_key_set(jwks: object) -> bool:
+    """Members of keys are texts, or lists of texts."""
+    keys = jwks.get("keys") if isinstance(jwks, dict) else None
+    if not isinstance(keys, list) or len(keys) > 50 or not all(isinstance(each, dict) for each in keys):
+        return False
+    values = [value for each in keys for value in each.values()]
+    return all(isinstance(one, str) for value in values for one in (value if isinstance(value, list) else [value]))
 
 
 def _text(said: Mapping[str, Any], name: str) -> str | None:

@@ -25,6 +25,9 @@ class Grant:
     user: str
     scopes: tuple[str, ...]
     fhir_user: str | None = None
+    roles: tuple[str, ...] = ()
+    patients: tuple[str, ...] | None = None
+    """Ids of the patients that the user may act for; None where the roles decide."""
     patient: str | None = None
     encounter: str | None = None
     session: str | None = None
@@ -48,7 +51,7 @@ class Grants:
         self._collection = collection
 
     async def add(self, grant: Grant) -> None:
-        fields = {**asdict(grant), "scopes": list(grant.scopes), "context": dict(grant.context)}
+        fields = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(grant).items()}
         about = {"_id": _key(grant.tenant, grant.grant_id), "t": fields.pop("tenant")}
         with mongo_writes:
             await self._collection.insert_one({**about, **fields, "expires": datetime.now(UTC) + UNUSED})
@@ -97,5 +100,6 @@ def _living(tenant: str, grant_id: str) -> Document:
 
 
 def _grant(document: Document) -> Grant:
-    fields = {name: value for name, value in document.items() if name not in ("_id", "t", "expires")}
-    return Grant(tenant=document["t"], **{**fields, "scopes": tuple(document["scopes"])})
+    fields: Document = {name: value for name, value in document.items() if name not in ("_id", "t", "expires")}
+    lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+    return Grant(tenant=document["t"], **{**fields, **lists})

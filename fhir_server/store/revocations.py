@@ -7,7 +7,7 @@ Every process knows all of it within a second: before it answers for a token it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Literal
@@ -22,8 +22,14 @@ FRESH = 0.5
 """Seconds."""
 OVERLAP = timedelta(seconds=60)
 """So far back each look begins, since one that was stamped earlier may become visible later."""
-LONGEST = timedelta(hours=24)
-"""After this no access token of a grant is good anyway."""
+KEPT: Mapping[Kind, timedelta] = {
+    "token": timedelta(days=367),
+    "grant": timedelta(days=1),
+    "session": timedelta(days=1),
+    "client": timedelta(days=367),
+    "user": timedelta(days=367),
+}
+"""Longer than anything lives that it is about: tokens of a grant an hour, what an operator mints a year at most."""
 
 
 class Revocations:
@@ -35,6 +41,7 @@ class Revocations:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
         self._known: dict[str, float] = {}
+        self._expires: dict[str, datetime] = {}
         self._latest: datetime | None = None
         self._fresh_until = 0.0
         self._looking = asyncio.Lock()
@@ -42,7 +49,7 @@ class Revocations:
     async def revoke(self, tenant: str, kind: Kind, name: str, until: datetime | None = None) -> None:
         """`until` is when the last token that this is about has expired."""
         mark = marked(tenant, kind, name)
-        expires = until or datetime.now(UTC) + LONGEST
+        expires = until or datetime.now(UTC) + KEPT[kind]
         with mongo_writes:
             await self._collection.update_one(
                 {"_id": mark}, {"$currentDate": {"at": True}, "$set": {"expires": expires}}, upsert=True
@@ -76,9 +83,15 @@ class Revocations:
     def _note(self, found: list[Document]) -> None:
         for document in found:
             self._known[document["_id"]] = document["at"].timestamp()
+            self._expires[document["_id"]] = document["expires"]
         if found:
             latest = max(document["at"] for document in found)
             self._latest = max(latest, self._latest or latest)
+            self._forget(datetime.now(UTC))
+
+    def _forget(self, now: datetime) -> None:
+        for mark in [mark for mark, expires in self._expires.items() if expires < now]:
+            del self._known[mark], self._expires[mark]
 
 
 def marked(tenant: str, kind: Kind, name: str) -> str:

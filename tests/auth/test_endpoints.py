@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -226,12 +227,17 @@ async def _from(site: Site, origin: str, path: str = "/auth/acme/token", method:
         ({"need_patient_banner": "yes"}, 400),
         ({"fhirContext": ["Patient/p1"]}, 400),
         ({"tenant": "other"}, 400),
+        ({"intent": "\ud800"}, 400),
+        ({"fhirContext": [{"reference": {"$ne": 1}}]}, 400),
+        ({"fhirContext": [{"reference": "Patient/p1", "identifier": {"x": "y"}}]}, 400),
+        ({"fhirContext": [{"reference": "Patient/p1"}] * 21}, 400),
     ],
     ids=str,
 )
 async def test_a_launch_is_checked_when_it_begins(site: Site, more: dict[str, Any], status: int) -> None:
     said = {name: value for name, value in {"client_id": "app", "patient": "p1", **more}.items() if value is not None}
-    answer = await site.client.post("/auth/acme/launch", json=said, headers=await bearer(site))
+    headers = {"Content-Type": "application/json", **await bearer(site)}
+    answer = await site.client.post("/auth/acme/launch", content=json.dumps(said), headers=headers)
     assert answer.status_code == status, answer.text
 
 
@@ -301,6 +307,11 @@ async def test_a_client_that_registered_itself_waits_for_approval(site: Site) ->
         ({"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": []}}, "invalid_client_metadata"),
         ({"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "file:///etc"}, "invalid_client_metadata"),
         ({"jwks": JWKS}, "invalid_client_metadata"),
+        ({"jwks": "x"}, "invalid_client_metadata"),
+        (
+            {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [{"x": {"$x": 1}}]}},
+            "invalid_client_metadata",
+        ),
     ],
     ids=str,
 )
