@@ -55,32 +55,39 @@ def new(
     approved: bool = True,
 ) -> Registered:
     """A client to be stored; raises `Unregistrable`."""
-    given = client_id or str(uuid4())
-    if not CLIENT_ID.match(given):
-        raise Unregistrable(f"'{given}' is no id for a client: up to 128 letters, digits and '._~-'.")
+    given = _checked_id(client_id or str(uuid4()))
     _check_scopes(scopes)
     _check_addresses(redirect_uris, launch_url, backend=backend)
     _check_keys(kind, jwks, jwks_uri, backend=backend)
     secret = new_secret() if kind == "secret" else None
-    pages = dict.fromkeys([*origins, *(found for each in redirect_uris if (found := origin(each)) is not None)])
-    return Registered(
-        Client(
-            tenant=tenant,
-            client_id=given,
-            name=name or given,
-            kind=kind,
-            scopes=" ".join(dict.fromkeys(scopes.split())),
-            grants=BY_ITSELF if backend else BY_PEOPLE,
-            redirect_uris=tuple(redirect_uris),
-            launch_url=launch_url,
-            origins=tuple(pages) if kind == "public" else tuple(origins),
-            secret=digest(secret) if secret else None,
-            jwks=jwks,
-            jwks_uri=jwks_uri,
-            approved=approved,
-        ),
-        secret,
+    client = Client(
+        tenant=tenant,
+        client_id=given,
+        name=name or given,
+        kind=kind,
+        scopes=" ".join(dict.fromkeys(scopes.split())),
+        grants=BY_ITSELF if backend else BY_PEOPLE,
+        redirect_uris=tuple(redirect_uris),
+        launch_url=launch_url,
+        origins=_pages(kind, origins, redirect_uris),
+        secret=digest(secret) if secret else None,
+        jwks=jwks,
+        jwks_uri=jwks_uri,
+        approved=approved,
     )
+    return Registered(client, secret)
+
+
+def _pages(kind: Kind, origins: Sequence[str], redirect_uris: Sequence[str]) -> tuple[str, ...]:
+    """The scripts of a public client are where it is answered."""
+    found = [origin(each) for each in redirect_uris] if kind == "public" else []
+    return tuple(dict.fromkeys([*origins, *(each for each in found if each is not None)]))
+
+
+def _checked_id(client_id: str) -> str:
+    if not CLIENT_ID.match(client_id):
+        raise Unregistrable(f"'{client_id}' is no id for a client: up to 128 letters, digits and '._~-'.")
+    return client_id
 
 
 def new_secret() -> str:

@@ -59,31 +59,37 @@ def add(
         --scope 'launch launch/patient openid fhirUser offline_access patient/*.rs'
       fhir-server client add 'Nightly report' -t riverside --backend --jwks keys.json --scope 'system/*.rs'
     """
-    chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
     kind: Kind = "key" if jwks or jwks_uri else "secret" if secret else "public"
+    made = _made(
+        tenant,
+        name,
+        kind=kind,
+        scopes=scope,
+        redirect_uris=redirect_uri or (),
+        client_id=client_id,
+        backend=backend,
+        launch_url=launch_url,
+        origins=origin or (),
+        jwks=_key_set(jwks),
+        jwks_uri=jwks_uri,
+    )
+    _add(settings(mongo_url=mongo_url, data_dir=data_dir), made.client)
+    show(metadata(made), as_json, lambda: _said(made))
+
+
+def _made(tenant: str, name: str, **given: Any) -> Registered:
     try:
-        made = registration.new(
-            tenant,
-            name,
-            kind=kind,
-            scopes=scope,
-            redirect_uris=redirect_uri or (),
-            client_id=client_id,
-            backend=backend,
-            launch_url=launch_url,
-            origins=origin or (),
-            jwks=_key_set(jwks),
-            jwks_uri=jwks_uri,
-        )
+        return registration.new(tenant, name, **given)
     except Unregistrable as problem:
         fail(str(problem), code=2)
 
+
+def _add(chosen: Settings, client: Client) -> None:
     async def work(found: Store) -> None:
-        await tenant_of(found, tenant)
-        await found.clients.add(made.client)
+        await tenant_of(found, client.tenant)
+        await found.clients.add(client)
 
     _in_store(chosen, work)
-    show(metadata(made), as_json, lambda: _said(made))
 
 
 @app.command("list")
