@@ -82,7 +82,7 @@ class Authorizations:
     ) -> str:
         """Where to send the browser, with a code. Raises `Refused` where this person may not give that."""
         await self._take(pending)
-        given = within(scopes, " ".join(pending.scopes))
+        given = _possible(person, within(scopes, " ".join(pending.scopes)))
         patient, encounter = pending.patient or patient, pending.encounter or encounter
         await self._check(pending, person, given, patient)
         grant = Grant(
@@ -177,6 +177,11 @@ def _pending(wanted: Asked) -> Pending:
         launch=wanted.launch,
         context={name: value for name, value in wanted.launched.items() if name not in ("patient", "encounter")},
     )
+
+
+def _possible(person: Person, given: tuple[str, ...]) -> tuple[str, ...]:
+    """SMART: who is no resource cannot be told as one."""
+    return given if person.fhir_user else tuple(each for each in given if each != "fhirUser")
 
 
 def _about_a_patient(scopes: Iterable[str]) -> bool:

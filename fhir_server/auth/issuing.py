@@ -108,9 +108,9 @@ class Issuing:
         response = {"access_token": token, "token_type": "Bearer", "expires_in": ACCESS, "scope": " ".join(scopes)}
         if _lifetime(grant) is not None:
             response["refresh_token"] = refresh.written(secret, *about)
-        return {**self._context(grant), **response}
+        return {**self.context(grant), **response}
 
-    def _context(self, grant: Grant) -> Response:
+    def context(self, grant: Grant) -> Response:
         return {
             **({"patient": grant.patient} if grant.patient else {}),
             **({"encounter": grant.encounter} if grant.encounter else {}),

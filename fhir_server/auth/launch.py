@@ -26,6 +26,8 @@ router = APIRouter(prefix="/auth/{tenant}", tags=["authorization"])
 
 LIFETIME = timedelta(minutes=5)
 
+LAUNCH = "launch"
+"""The role of what has none."""
 MOST = 20
 """Of `fhirContext`."""
 
@@ -71,8 +73,15 @@ def checked(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_context(each: object) -> bool:
-    """https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html#fhir-context"""
+    """The patient and the encounter have parameters of their own, and roles are absolute URIs but for one.
+
+    https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html#fhircontext-exp
+    """
     if not isinstance(each, dict) or not {"reference", "canonical", "identifier"} & each.keys():
+        return False
+    if str(each.get("reference")).startswith(("Patient/", "Encounter/")) and each.get("role", LAUNCH) == LAUNCH:
+        return False
+    if "role" in each and each["role"] != LAUNCH and ":" not in str(each["role"]):
         return False
     identifier = each.get("identifier", {})
     texts = [value for name, value in each.items() if name != "identifier"]

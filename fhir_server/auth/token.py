@@ -90,7 +90,9 @@ async def _of_access(house: Provider, tenant: str, shown: str) -> Mapping[str, A
     claims = await _claims(house, tenant, shown)
     if claims is None:
         return None
+    grant = await house.store.grants.get(tenant, claims["gid"]) if "gid" in claims else None
     return {
+        **(house.parts.issuing.context(grant) if grant else {}),
         "active": True,
         "token_type": "Bearer",
         "iss": issuer(house.base_url, tenant),
@@ -104,13 +106,14 @@ async def _of_refresh(house: Provider, tenant: str, shown: str) -> Mapping[str, 
     grant = await _grant(house, tenant, shown)
     if grant is None or await house.parts.issuing.over(grant):
         return None
-    named = {"client_id": grant.client, "sub": grant.user, "patient": grant.patient, "encounter": grant.encounter}
     return {
         "active": True,
         "token_type": "refresh_token",
         "iss": issuer(house.base_url, tenant),
+        **house.parts.issuing.context(grant),
         "scope": " ".join(grant.scopes),
-        **{name: value for name, value in named.items() if value is not None},
+        "client_id": grant.client,
+        "sub": grant.user,
         **_fhir_user(house, tenant, grant.fhir_user),
     }
 

@@ -20,7 +20,7 @@ CALLBACK = "https://app.example/callback"
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 """The example of RFC 7636, appendix B."""
-SCOPES = "openid fhirUser launch launch/patient offline_access online_access patient/*.rs user/*.rs"
+SCOPES = "openid fhirUser launch launch/patient launch/encounter offline_access online_access patient/*.rs user/*.rs"
 
 
 def client(client_id: str = "app", **more: Any) -> Client:

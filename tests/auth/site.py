@@ -59,11 +59,17 @@ class Site:
         return self.provider.store
 
     async def code(
-        self, *, patient: str | None = "p1", who: Mapping[str, Any] | None = None, **more: str | None
+        self,
+        *,
+        patient: str | None = "p1",
+        encounter: str | None = None,
+        who: Mapping[str, Any] | None = None,
+        **more: str | None,
     ) -> str:
         """A code, as a person gave it."""
         begun = await self.provider.authorizations.begin("acme", asking(**more))
-        location = await self.provider.authorizations.approve(begun, person(**(who or {})), begun.scopes, patient, None)
+        whose = person(**(who or {}))
+        location = await self.provider.authorizations.approve(begun, whose, begun.scopes, patient, encounter)
         return dict(parse_qsl(urlsplit(location).query))["code"]
 
     async def post(

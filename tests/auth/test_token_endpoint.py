@@ -119,6 +119,9 @@ async def test_o27_who_the_user_is_in_fhir_has_to_be_asked_for(site: Site) -> No
     assert "fhirUser" not in opened(given["id_token"])[1]
     said = await site.client.get("/auth/acme/userinfo", headers={"Authorization": f"Bearer {given['access_token']}"})
     assert said.json() == {"sub": "u1"}
+    nobody = await site.tokens(who={"fhir_user": None})
+    assert "fhirUser" not in nobody["scope"]
+    assert "fhirUser" not in opened(nobody["id_token"])[1]
 
 
 async def test_refresh_tokens_turn(site: Site) -> None:
@@ -332,13 +335,22 @@ async def test_what_a_launch_says_comes_with_the_token(site: Site) -> None:
     operator = (await site.by_itself()).json()["access_token"]
     answer = await site.client.post(
         "/auth/acme/launch",
-        json={**said, "fhirContext": [{"reference": "Patient/p1"}]},
+        json={**said, "fhirContext": [{"reference": "Task/t1"}]},
         headers={"Authorization": f"Bearer {operator}"},
     )
     assert answer.status_code == 201, answer.text
     given = await site.tokens(scope="launch patient/*.rs", launch=answer.json()["launch"], patient=None)
     assert (given["patient"], given["intent"], given["need_patient_banner"]) == ("p2", "summary", False)
-    assert given["fhirContext"] == [{"reference": "Patient/p1"}]
+    assert given["fhirContext"] == [{"reference": "Task/t1"}]
+    bearer = {"Authorization": f"Bearer {operator}"}
+    told = (await site.post("introspect", headers=bearer, token=given["access_token"])).json()
+    names = ("patient", "intent", "need_patient_banner", "fhirContext", "smart_style_url")
+    assert {name: told[name] for name in names} == {name: given[name] for name in names}
+
+
+async def test_an_encounter_comes_with_the_token(site: Site) -> None:
+    given = await site.tokens(scope="launch/patient launch/encounter patient/*.rs", encounter="e1")
+    assert (given["patient"], given["encounter"]) == ("p1", "e1")
 
 
 async def test_grants_can_be_listed_and_ended(site: Site) -> None:
