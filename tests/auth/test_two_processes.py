@@ -17,6 +17,8 @@ from tests.auth.site import Site, assertion
 from tests.auth.site import site as running
 from tests.cli.test_serve import COMMAND, free_port, wait_until_ready
 
+pytestmark = pytest.mark.xdist_group("two processes")
+
 
 @dataclass
 class Pair:
