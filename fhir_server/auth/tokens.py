@@ -43,11 +43,15 @@ def issue(
     client_id: str,
     scope: str,
     patient: str | None = None,
+    person: Mapping[str, Any] | None = None,
     ttl: int = 3600,
     now: float | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> str:
-    """A signed token for the scopes as written; an `InvalidScope` where one of them cannot be granted."""
+    """A signed token for the scopes as written; an `InvalidScope` where one of them cannot be granted.
+
+    `person` has the claims about whoever is signed in: `roles`, `patients` (ids that they may act for), `fhirUser`.
+    """
     Scopes.parse(scope)
     issued_at = int(time.time() if now is None else now)
     claims = {
@@ -62,6 +66,7 @@ def issue(
         "tenant": tenant,
         **({"patient": patient} if patient else {}),
         **(more or {}),
+        **(person or {}),
     }
     return signed(key, "at+jwt", claims)
 
@@ -158,10 +163,12 @@ def marks_of(claims: Claims) -> tuple[str, ...]:
     return tuple(marked(claims["tenant"], kind, claims[name]) for name, kind in MARKS.items() if name in claims)
 
 
-def _caller(claims: Mapping[str, Any]) -> Caller:
-    patient = claims.get("patient")
+def _caller(claims: Claims) -> Caller:
+    patient, fhir_user = claims.get("patient"), claims.get("fhirUser")
     if patient is not None and not (isinstance(patient, str) and ID.match(patient)):
         raise InvalidToken("its claim 'patient' is not the id of a patient")
+    if fhir_user is not None and not isinstance(fhir_user, str):
+        raise InvalidToken("its claim 'fhirUser' is not one text")
     return Caller(
         tenant=claims["tenant"],
         subject=claims["sub"],
@@ -169,4 +176,16 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
         scopes=Scopes.granted(claims["scope"]).resources,
         patient=patient,
         token_id=claims["jti"],
+        roles=_texts(claims, "roles"),
+        patients=_texts(claims, "patients") or (),
+        fhir_user=fhir_user,
     )
+
+
+def _texts(claims: Claims, name: str) -> tuple[str, ...] | None:
+    found = claims.get(name)
+    if found is None:
+        return None
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise InvalidToken(f"its claim '{name}' is not a list of texts")
+    return tuple(found)
