@@ -38,6 +38,7 @@ from fhir_server.rest.render import Compression
 from fhir_server.settings import Settings
 from fhir_server.store.connection import Store
 from fhir_server.store.deferred import BUNDLE
+from fhir_server.store.standing import Standing
 
 DESCRIPTION = """
 The FHIR API is at `/fhir/{tenant}`; what it can do is said by its CapabilityStatement, `/fhir/{tenant}/metadata`.
@@ -161,7 +162,8 @@ def _door(settings: Settings, store: Store, tokens: AccessTokens, origins: Origi
         compression=Compression(settings.gzip_level, settings.gzip_minimum_bytes),
         origins=origins,
     )
-    return Door(store, Admission(store.tenants, None if settings.no_auth else tokens), manners)
+    admission = Admission(store.tenants, None if settings.no_auth else tokens, Standing(store))
+    return Door(store, admission, manners)
 
 
 def _kinds(settings: Settings) -> Kinds:

@@ -9,6 +9,7 @@ from fhir_server.fhir.outcome import FhirError, error, forbidden
 from fhir_server.rest.address import Address
 from fhir_server.rest.cors import OPEN_PATHS
 from fhir_server.rest.headers import Headers
+from fhir_server.store.standing import Standing
 from fhir_server.store.tenants import Tenant, Tenants
 
 ELSEWHERE = "This access token is not for this tenant."
@@ -19,8 +20,9 @@ SUSPENDED = "This tenant is suspended; its operator can resume it."
 class Admission:
     """Decides before anything is read; without `tokens` everyone who can connect is the operator of this machine."""
 
-    def __init__(self, tenants: Tenants, tokens: AccessTokens | None):
+    def __init__(self, tenants: Tenants, tokens: AccessTokens | None, standing: Standing):
         self._tenants = tenants
+        self._standing = standing
         self._tokens = tokens
         self._local: dict[str, Caller] = {}
 
@@ -36,6 +38,7 @@ class Admission:
         tenant = await self._tenants.get(address.tenant)
         if tenant is None or not tenant.active:
             raise forbidden(SUSPENDED)
+        await self._standing.check(tenant, caller)
         return tenant, caller
 
     async def active(self, name: str) -> Tenant:
