@@ -26,6 +26,7 @@ from fhir_server.interactions.table import INTERACTIONS
 from fhir_server.rest import log
 from fhir_server.rest.exchange import Exchange
 from fhir_server.search.index import index
+from tests.conformance.mutants import MUTANTS, without_roles
 from tests.conformance.site import URL, Site
 from tests.security import canaries
 
@@ -306,3 +307,27 @@ def test_every_row_is_decided_and_nothing_else_is_listed() -> None:
     assert codes == ALLOWED["operations"].keys()
     assert {row.code for row in ROWS if row.code != operations.CODE} == ALLOWED["interactions"].keys()
     assert all(Path(__file__).parent.joinpath("allowed.yaml").read_text().count(f"  {code}:") == 1 for code in codes)
+
+
+MUTATIONS = {
+    "no tenant anywhere": (MUTANTS["no tenant anywhere"], "SYS", "Observation"),
+    "no compartment": (MUTANTS["no compartment"], "P1", "Observation"),
+    "no rights": (MUTANTS["no rights"], "POBS", "Condition"),
+    "no criteria of scopes": (MUTANTS["no criteria of scopes"], "PLAB", "Observation"),
+    "no role": (without_roles, "BILL", "Observation"),
+    "no role of one's own": (without_roles, "OWN", "Observation"),
+    "no door": (MUTANTS["no tenant at the door"], "ADM_B", "Observation"),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+async def test_the_matrix_notices(matrix: Matrix, name: str) -> None:
+    mutate, whose, resource_type = MUTATIONS[name]
+    token = matrix.tokens[whose]
+    asked = [
+        cell for cell in cells() if cell.resource_type == resource_type and cell.row.code in ("read", "search-type")
+    ]
+    assert not [fault for cell in asked for fault in faults(token, cell, *await matrix.ask(token, cell))]
+    with pytest.MonkeyPatch.context() as patch:
+        mutate(patch)
+        assert [fault for cell in asked for fault in faults(token, cell, *await matrix.ask(token, cell))]
