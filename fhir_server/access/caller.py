@@ -35,6 +35,12 @@ class Caller:
     grants: tuple[Grant, ...] = ()
     """What others share with the person, as it is now."""
 
+    @cached_property
+    def acts_for(self) -> tuple[str, ...]:
+        """Patients whom the person may act for, the person first."""
+        about, _, own = (self.fhir_user or "").rpartition("/")
+        return tuple(dict.fromkeys(((own,) if about.endswith("Patient") else ()) + self.patients))
+
     @classmethod
     def person(
         cls, tenant: str, subject: str, names: tuple[str, ...], patients: tuple[str, ...] = (), **more: Any

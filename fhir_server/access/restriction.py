@@ -128,7 +128,7 @@ def _reach(caller: Caller, resource_type: str, right: Right) -> list[Mapping[str
 
 def _own(caller: Caller, resource_type: str, right: Right) -> Iterator[Mapping[str, Any] | None]:
     """The patients that the person may act for, and what others share with the person."""
-    for patient in caller.patients:
+    for patient in caller.acts_for:
         yield _of_patient(patient, resource_type, right)
     for grant in caller.grants:
         if grant.permits(resource_type, right):

@@ -59,6 +59,11 @@ def scopes_of(names: Iterable[str]) -> Scopes:
     return Scopes(tuple(_tidied(found)))
 
 
+def reach_own(names: Iterable[str]) -> bool:
+    """Whether one of these roles is about the patients that a person may act for."""
+    return any(role.of == "own" for name in names if (role := known().get(name)))
+
+
 def narrowed(asked: Scopes, registered: Scopes, role: Scopes) -> Scopes:
     """What was asked for, as far as the client is registered for it and the role allows it: never more than any.
 

@@ -38,8 +38,7 @@ class Admission:
         tenant = await self._tenants.get(address.tenant)
         if tenant is None or not tenant.active:
             raise forbidden(SUSPENDED)
-        await self._standing.check(tenant, caller)
-        return tenant, caller
+        return tenant, await self._standing.now(tenant, caller)
 
     async def active(self, name: str) -> Tenant:
         tenant = await self._tenants.get(name)

@@ -66,8 +66,10 @@ RESOURCE_INDEXES: Indexes = {
 Only what has a point is in `geo`: https://www.mongodb.com/docs/manual/core/indexes/index-types/geospatial/2dsphere/
 """
 
-PARTIAL: Mapping[str, Document] = {each: {each: {"$exists": True}} for each in ("txt", "con")}
-"""What an index is limited to: only where words are kept, or something is contained, is there an entry."""
+PARTIAL: Mapping[str, Document] = {
+    each: {each: {"$exists": True}} for each in ("txt", "con", "grantee", "owner", "person")
+}
+"""What an index is limited to: only what has words, contains something or names somebody has an entry."""
 
 HISTORY_INDEXES: Indexes = {
     "instance": [*_TYPE, ("id", 1), ("v", -1)],
@@ -93,7 +95,11 @@ CONCEPT_INDEXES: dict[str, Keys] = {
 }
 
 
-FEATURE_INDEXES: dict[str, Keys] = {"feature": [("tenant_id", 1), ("feature", 1), ("kind", 1), ("id", 1)]}
+_KIND: Keys = [("tenant_id", 1), ("feature", 1), ("kind", 1)]
+
+FEATURE_INDEXES: Indexes = {"feature": [*_KIND, ("id", 1)]}
+SHARE_INDEXES: Indexes = {each: [*_KIND, (each, 1)] for each in ("grantee", "owner", "person")}
+"""By whom something is shared with."""
 DEFINITION_INDEXES: dict[str, Keys] = {"url": [("t", 1), ("url", 1)], "load": [("t", 1), ("load", 1)]}
 
 

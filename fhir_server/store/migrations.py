@@ -28,6 +28,7 @@ from fhir_server.store.layout import (
     PARTIAL,
     RESOURCE_INDEXES,
     REVOCATION_INDEXES,
+    SHARE_INDEXES,
     Indexes,
 )
 
@@ -106,6 +107,8 @@ async def _forget_grants(database: Database) -> None:
     await _indexed(database.revocations, REVOCATION_INDEXES)
     for collection in (database.handles, database.grants, database.revocations):
         await collection.create_indexes([IndexModel([("expires", 1)], name="expires", expireAfterSeconds=0)])
+async def _index_shares(database: Database) -> None:
+    await _indexed(database.features, SHARE_INDEXES)
 
 
 MIGRATIONS = (
@@ -120,6 +123,7 @@ MIGRATIONS = (
     Migration(9, "an index of what resources contain", _index_contained),
     Migration(10, "the row of a legacy database that a resource comes from is found", _index_origins),
     Migration(11, "requests for authorization, grants and revocations expire", _forget_grants),
+    Migration(13, "what is shared with a person is found", _index_shares),
 )
 
 

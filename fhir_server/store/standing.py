@@ -1,4 +1,4 @@
-"""What an access token says of a patient, as it is now.
+"""What an access token says of a patient and a person, as it is now.
 https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html#launch-context-arrives-with-your-access_token
 """
 
@@ -10,6 +10,7 @@ from time import monotonic
 from fhir_server.access.caller import Caller
 from fhir_server.fhir.outcome import FhirError, forbidden
 from fhir_server.store.connection import Store
+from fhir_server.store.shares import Shares
 from fhir_server.store.tenants import Tenant
 
 REMEMBERED = 1.0
@@ -25,12 +26,14 @@ class Standing:
     def __init__(self, store: Store, clock: Callable[[], float] = monotonic) -> None:
         self._store = store
         self._clock = clock
+        self._shares = Shares(store)
         self._living: dict[tuple[str, str], tuple[bool, float]] = {}
 
-    async def check(self, tenant: Tenant, caller: Caller) -> None:
-        """403 where the token is about a patient who is not there any more."""
+    async def now(self, tenant: Tenant, caller: Caller) -> Caller:
+        """The caller with what is shared with the person; 403 where the patient of the token is not there any more."""
         if caller.patient is not None and not await self._lives(tenant, caller.patient):
             raise forbidden(GONE)
+        return await self._shares.applied(tenant, caller)
 
     async def _lives(self, tenant: Tenant, patient_id: str) -> bool:
         key = (tenant.name, patient_id)

@@ -92,10 +92,10 @@ def without_state_after(patch: pytest.MonkeyPatch) -> None:
 def without_standing(patch: pytest.MonkeyPatch) -> None:
     """A patient lives as long as a token."""
 
-    async def check(*_: Any) -> None:
-        return None
+    async def lives(*_: Any) -> bool:
+        return True
 
-    patch.setattr(Standing, "check", check)
+    patch.setattr(Standing, "_lives", lives)
 
 
 def without_door(patch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ def of(tenant: Tenant, patient: str | None) -> Caller:
 
 async def refused(standing: Standing, tenant: Tenant, patient: str | None) -> bool:
     try:
-        await standing.check(tenant, of(tenant, patient))
+        await standing.now(tenant, of(tenant, patient))
     except FhirError as problem:
         return problem.status == 403
     return False
@@ -75,5 +75,5 @@ async def test_a_database_that_fails_is_no_answer(
 
     monkeypatch.setattr("fhir_server.store.repository.Repository.current", away)
     with pytest.raises(FhirError) as problem:
-        await Standing(store).check(tenant, of(tenant, "p1"))
+        await Standing(store).now(tenant, of(tenant, "p1"))
     assert problem.value.status == 503
