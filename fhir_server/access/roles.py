@@ -43,13 +43,13 @@ class Role:
 @cache
 def known() -> Mapping[str, Role]:
     """Every role by name."""
-    listed = _table()
+    listed = table()
     return MappingProxyType({name: _role(name, row, listed["types"]) for name, row in listed["roles"].items()})
 
 
 def of_legacy(system: str, name: str) -> str | None:
     """The role here of one in a legacy system; None where it is to give nothing."""
-    found: str | None = _table()["legacy"].get(system, {}).get(name)
+    found: str | None = table()["legacy"].get(system, {}).get(name)
     return found
 
 
@@ -124,7 +124,8 @@ def _role(name: str, row: Mapping[str, Any], types: Mapping[str, list[str]]) -> 
 
 
 @cache
-def _table() -> Mapping[str, Any]:
+def table() -> Mapping[str, Any]:
+    """Groups of types, roles, and those of legacy systems, as they are written down."""
     text = files("fhir_server.access").joinpath("roles.yaml").read_text(encoding="utf-8")
     listed: Mapping[str, Any] = yaml.safe_load(text)
     return listed
