@@ -17,6 +17,7 @@ COMMANDS = {
     "client": "Register, list, rotate, approve and disable clients.",
     "launch": "Begin launches out of an EHR.",
     "key": "Rotate the keys that tokens are signed with.",
+    "user": "Add, list, change and disable the people who may sign in.",
     "package": "Add, list and remove FHIR packages: profiles and value sets to check against.",
     "load": "Store bundles, resources and NDJSON from files.",
     "terminology": "Load code systems from files, and the code tables of the mappings.",

@@ -16,6 +16,7 @@ from pymongo.uri_parser import parse_uri
 from fhir_server.access.caller import Caller
 from fhir_server.store import memory as in_memory
 from fhir_server.store import mongod as embedded
+from fhir_server.store.attempts import Attempts
 from fhir_server.store.bodies import ABANDONED
 from fhir_server.store.clients import Clients
 from fhir_server.store.codec import OPTIONS
@@ -35,8 +36,10 @@ from fhir_server.store.posted import Posted
 from fhir_server.store.reindex import Reindexing
 from fhir_server.store.repository import Clock, Repository, now
 from fhir_server.store.revocations import Revocations
+from fhir_server.store.sessions import KeptSessions
 from fhir_server.store.shelf import Shelf
 from fhir_server.store.tenants import Tenant, Tenants
+from fhir_server.store.users import Users
 from fhir_server.store.words import index_words
 
 log = logging.getLogger(__name__)
@@ -62,6 +65,9 @@ class Store:
         self.grants = Grants(self.common.grants)
         self.revocations = Revocations(self.common.revocations)
         self.parameters = OwnParameters(shared[TENANTS], self.jobs)
+        self.users = Users(self.common.users)
+        self.sessions = KeptSessions(self.common.sessions)
+        self.attempts = Attempts(self.common.attempts)
 
     def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:
         place = self.of(tenant)

@@ -16,6 +16,7 @@ from pymongo.write_concern import WriteConcern
 from fhir_server.store.bodies import Bodies, InGridFs
 from fhir_server.store.codec import OPTIONS, PLAIN
 from fhir_server.store.layout import (
+    ATTEMPTS,
     CLAIMS,
     CLIENTS,
     CODE_SYSTEMS,
@@ -35,7 +36,9 @@ from fhir_server.store.layout import (
     RESOURCES,
     REVOCATIONS,
     RUNS,
+    SESSIONS,
     SNAPSHOTS,
+    USERS,
     Document,
     Filter,
 )
@@ -81,6 +84,9 @@ class Database:
     handles: Collection
     grants: Collection
     revocations: Collection
+    users: Collection
+    sessions: Collection
+    attempts: Collection
     migrations: Collection
     bodies: Bodies
     guarded_by: Guard
@@ -112,6 +118,9 @@ class Database:
             self.handles,
             self.grants,
             self.revocations,
+            self.users,
+            self.sessions,
+            self.attempts,
         )
 
 
@@ -159,5 +168,8 @@ def collections(database: Any) -> dict[str, Any]:
         "handles": database[HANDLES],
         "grants": database[GRANTS],
         "revocations": database[REVOCATIONS],
+        "users": database[USERS],
+        "sessions": database[SESSIONS],
+        "attempts": database[ATTEMPTS],
         "migrations": database[MIGRATIONS],
     }

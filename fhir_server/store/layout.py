@@ -35,6 +35,11 @@ HANDLES = "handles"
 """What is known by an unguessable word for a while: requests for authorization, codes, launches, used assertions."""
 GRANTS = "grants"
 REVOCATIONS = "revocations"
+USERS = "users"
+"""People who may sign in."""
+SESSIONS = "sessions"
+ATTEMPTS = "attempts"
+"""How often somebody tried to sign in without success."""
 BODIES = "bodies"
 """The GridFS bucket of bodies too large for their document."""
 
@@ -100,6 +105,7 @@ _KIND: Keys = [("tenant_id", 1), ("feature", 1), ("kind", 1)]
 FEATURE_INDEXES: Indexes = {"feature": [*_KIND, ("id", 1)]}
 SHARE_INDEXES: Indexes = {each: [*_KIND, (each, 1)] for each in ("grantee", "owner", "person")}
 """By whom something is shared with."""
+USER_INDEXES: dict[str, Keys] = {"user": [("tenant", 1), ("user_id", 1)]}
 DEFINITION_INDEXES: dict[str, Keys] = {"url": [("t", 1), ("url", 1)], "load": [("t", 1), ("load", 1)]}
 
 

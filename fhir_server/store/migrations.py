@@ -29,6 +29,7 @@ from fhir_server.store.layout import (
     RESOURCE_INDEXES,
     REVOCATION_INDEXES,
     SHARE_INDEXES,
+    USER_INDEXES,
     Indexes,
 )
 
@@ -107,8 +108,18 @@ async def _forget_grants(database: Database) -> None:
     await _indexed(database.revocations, REVOCATION_INDEXES)
     for collection in (database.handles, database.grants, database.revocations):
         await collection.create_indexes([IndexModel([("expires", 1)], name="expires", expireAfterSeconds=0)])
+
+
 async def _index_shares(database: Database) -> None:
     await _indexed(database.features, SHARE_INDEXES)
+
+
+async def _index_people(database: Database) -> None:
+    """Sessions and counts of failures go when they expire."""
+    await _indexed(database.users, USER_INDEXES)
+    await _indexed(database.sessions, USER_INDEXES)
+    for collection in (database.sessions, database.attempts):
+        await collection.create_indexes([IndexModel([("expires", 1)], name="expires", expireAfterSeconds=0)])
 
 
 MIGRATIONS = (
@@ -123,6 +134,7 @@ MIGRATIONS = (
     Migration(9, "an index of what resources contain", _index_contained),
     Migration(10, "the row of a legacy database that a resource comes from is found", _index_origins),
     Migration(11, "requests for authorization, grants and revocations expire", _forget_grants),
+    Migration(12, "users and their sessions are found by the id of the user, and sessions expire", _index_people),
     Migration(13, "what is shared with a person is found", _index_shares),
 )
 
