@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
@@ -17,9 +19,13 @@ from fhir_server.auth.client_keys import ClientKeys
 from fhir_server.auth.fetching import Fetching
 from fhir_server.auth.issuing import Issuing
 from fhir_server.auth.keyring import Keyring
+from fhir_server.auth.pages import PAGES
+from fhir_server.auth.passwords import Passwords
+from fhir_server.auth.people import People
 from fhir_server.auth.provider import Provider
 from fhir_server.auth.refusal import OAuthError
 from fhir_server.auth.server import Parts
+from fhir_server.auth.sessions import Limits, Sessions
 from fhir_server.auth.tokens import AccessTokens
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.interactions import deferred
@@ -35,7 +41,7 @@ from fhir_server.rest.door import Door, Manners
 from fhir_server.rest.recorder import Recorder
 from fhir_server.rest.records import Records
 from fhir_server.rest.render import Compression
-from fhir_server.settings import Settings
+from fhir_server.settings import Settings, is_loopback
 from fhir_server.store.connection import Store
 from fhir_server.store.deferred import BUNDLE
 from fhir_server.store.standing import Standing
@@ -76,6 +82,8 @@ def build(settings: Settings) -> FastAPI:
     app.include_router(health.router)
     for room in (jwks, discovery, authorize, token, register, launch):
         app.include_router(room.router)
+    for page in PAGES:
+        app.include_router(page)
     app.add_exception_handler(OAuthError, answers.of_oauth)
     app.add_exception_handler(FhirError, answers.of_store)
     app.state.records = Records()
@@ -99,7 +107,10 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
             keyring = Keyring(store.tenants, store.keys)
             app.state.store = store
             app.state.keyring = keyring
-            app.state.provider = _provider(settings, store, keyring)
+            passwords = Passwords()
+            app.state.people = People(store, passwords)
+            app.state.sessions = _sessions(settings, store)
+            app.state.provider = _provider(settings, store, keyring, app.state.sessions)
             app.state.origins = _origins(settings, store)
             app.state.door = Recorder(
                 _door(settings, store, app.state.provider.tokens, app.state.origins),
@@ -109,6 +120,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
             _settle_memory()
             async with worker.working(store, _kinds(settings)):
                 yield
+            passwords.close()
             app.state.records.flush()
 
     return lifespan
@@ -124,7 +136,7 @@ async def _provide(store: Store, names: frozenset[str]) -> None:
                 raise
 
 
-def _provider(settings: Settings, store: Store, keyring: Keyring) -> Provider:
+def _provider(settings: Settings, store: Store, keyring: Keyring, sessions: Sessions) -> Provider:
     issuing = Issuing(store, keyring, settings.public_url, settings.issuer_url)
     assertions = Assertions(store, ClientKeys(Fetching(settings.internal_hosts)), settings.public_url)
     return Provider(
@@ -132,14 +144,9 @@ def _provider(settings: Settings, store: Store, keyring: Keyring) -> Provider:
         keyring=keyring,
         tokens=AccessTokens(keyring, settings.issuer_url, revocations=store.revocations),
         authorizations=Authorizations(store, keyring, settings.public_url),
-        parts=Parts(store, issuing, assertions, _ended),
+        parts=Parts(store, issuing, assertions, sessions.ended),
         base_url=settings.public_url,
     )
-
-
-async def _ended(_tenant: str, _session: str) -> bool:
-    """A session that was ended is among the revocations."""
-    return False
 
 
 def _origins(settings: Settings, store: Store) -> Origins:
@@ -164,6 +171,13 @@ def _door(settings: Settings, store: Store, tokens: AccessTokens, origins: Origi
     )
     admission = Admission(store.tenants, None if settings.no_auth else tokens, Standing(store))
     return Door(store, admission, manners)
+
+
+def _sessions(settings: Settings, store: Store) -> Sessions:
+    """Without https only browsers on this machine may be sent a form for a password."""
+    limits = Limits(timedelta(seconds=settings.session_idle_seconds), timedelta(seconds=settings.session_seconds))
+    local = is_loopback(urlsplit(settings.public_url).hostname or "")
+    return Sessions(store, limits, secure=_is_secure(settings), possible=_is_secure(settings) or local)
 
 
 def _kinds(settings: Settings) -> Kinds:

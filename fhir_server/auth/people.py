@@ -8,20 +8,18 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from fhir_server.auth import lockout, totp
 from fhir_server.auth.passwords import Passwords, fault
-from fhir_server.store.attempts import Attempts, Pauses
-from fhir_server.store.sessions import KeptSessions
-from fhir_server.store.users import User, Users, moment
+from fhir_server.store.attempts import Pauses
+from fhir_server.store.connection import Store
+from fhir_server.store.sessions import Session
+from fhir_server.store.users import User, moment
 
 LOGGER = logging.getLogger("fhir_server.people")
-
-Ended = Callable[[User], Awaitable[None]]
-"""What else ends with the sessions of somebody: the tokens of applications."""
 
 PASSWORD, CODE, RECOVERY = "pwd", "otp", "kba"
 """RFC 8176 §2; a recovery code is something known."""
@@ -40,18 +38,15 @@ class People:
 
     def __init__(
         self,
-        users: Users,
-        sessions: KeptSessions,
-        attempts: Attempts,
+        store: Store,
         passwords: Passwords,
-        ended: Ended | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.users = users
-        self._sessions = sessions
-        self._attempts = attempts
+        self.users = store.users
+        self._sessions = store.sessions
+        self._attempts = store.attempts
+        self._revocations = store.revocations
         self._passwords = passwords
-        self._ended = ended
         self._clock = clock
 
     async def by_password(self, tenant: str, username: str, password: str, *, host: str, device: str | None) -> User:
@@ -131,6 +126,17 @@ class People:
         """Changes the roles, the patients or the resource of a person."""
         return await self._change(user, **changes)
 
+    async def sign_out(self, user: User) -> None:
+        """Everywhere, with what applications may do only while the person is there."""
+        for session_id in await self._sessions.end_all(user.tenant, user.user_id):
+            await self._revocations.revoke(user.tenant, "session", session_id)
+        _log("signed out", user.tenant, user)
+
+    async def leave(self, session: Session) -> None:
+        """This session only."""
+        await self._sessions.end(session)
+        await self._revocations.revoke(session.tenant, "session", session.session_id)
+
     async def unlock(self, user: User) -> None:
         """Failures so far do not count."""
         for whose in (lockout.account(user.username), lockout.second_factor(user.user_id)):
@@ -157,8 +163,7 @@ class People:
         """From this moment on no session and no token of before is good."""
         changed = await self.users.change(user.tenant, user.username, changed=moment(), **changes)
         await self._sessions.end_all(user.tenant, user.user_id)
-        if self._ended is not None:
-            await self._ended(changed)
+        await self._revocations.revoke(user.tenant, "user", user.user_id)
         _log(f"changed {', '.join(sorted(changes))}", user.tenant, user)
         return changed
 

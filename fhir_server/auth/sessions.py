@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,10 +18,10 @@ from starlette.requests import Request
 
 from fhir_server.auth.people import CODE, RECOVERY
 from fhir_server.auth.person import Person
-from fhir_server.store.keys import TenantKeys
-from fhir_server.store.sessions import KeptSessions, Session
-from fhir_server.store.tenants import Tenant, Tenants
-from fhir_server.store.users import User, Users, moment
+from fhir_server.store.connection import Store
+from fhir_server.store.sessions import Session
+from fhir_server.store.tenants import Tenant
+from fhir_server.store.users import User, moment
 
 HALFWAY = timedelta(minutes=10)
 """For a person who has a password right and has not done the rest yet."""
@@ -45,11 +46,7 @@ class Visit:
         """The page that stands between this person and being signed in."""
         if self.session is None or self.user is None:
             return "sign-in"
-        if self.user.secret and not {CODE, RECOVERY} & set(self.session.methods):
-            return "second-factor"
-        if not self.user.secret and self.tenant.setting("second_factor") == "required":
-            return "enrol"
-        return "password" if self.user.renew else None
+        return missing(self.tenant, self.user, self.session.methods)
 
     @property
     def person(self) -> Person | None:
@@ -71,6 +68,15 @@ class Visit:
         )
 
 
+def missing(tenant: Tenant, user: User, methods: Sequence[str]) -> str | None:
+    """The page on which somebody who has proven so much goes on."""
+    if user.secret and not {CODE, RECOVERY} & set(methods):
+        return "second-factor"
+    if not user.secret and tenant.setting("second_factor") == "required":
+        return "enrol"
+    return "password" if user.renew else None
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     idle: timedelta
@@ -80,15 +86,15 @@ class Limits:
 class Sessions:
     """Opens the session of a request; begins, moves on and ends sessions."""
 
-    def __init__(
-        self, kept: KeptSessions, users: Users, tenants: Tenants, keys: TenantKeys, limits: Limits, *, secure: bool
-    ) -> None:
-        self.kept = kept
-        self._users = users
-        self._tenants = tenants
-        self._keys = keys
+    def __init__(self, store: Store, limits: Limits, *, secure: bool, possible: bool = True) -> None:
+        self.kept = store.sessions
+        self._users = store.users
+        self._tenants = store.tenants
+        self._keys = store.keys
         self._limits = limits
         self.secure = secure
+        self.possible = possible
+        """Whether passwords may be sent: over https, or to this machine."""
 
     async def visit(self, request: Request, name: str) -> Visit | None:
         """None where there is no such tenant, or none that is active."""
@@ -104,10 +110,10 @@ class Sessions:
         return Visit(tenant, cookie, fresh, await self._token(name, cookie), device, session, user)
 
     async def begin(
-        self, user: User, methods: tuple[str, ...], request: str | None, *, whole: bool, since: datetime | None = None
+        self, tenant: Tenant, user: User, methods: Sequence[str], request: str | None, since: datetime | None = None
     ) -> str:
-        """The cookie of a new session. Each step gets one: nobody else can have known it before. RFC 6749 §10.12"""
-        lasts = self._limits.absolute if whole else HALFWAY
+        """The cookie of a new session. Each step gets one: nobody else can have known it before."""
+        lasts = HALFWAY if missing(tenant, user, methods) else self._limits.absolute
         session, secret = await self.kept.begin(user, methods, lasts, request, since or moment())
         return f"{session.session_id}.{secret}"
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from fhir_server.access import roles
 from fhir_server.auth.passwords import Passwords
 from fhir_server.auth.people import People
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, console, fail, run, settings, show, tenant_of
@@ -54,7 +55,7 @@ def add(
       fhir-server user add ann --tenant riverside --name 'Ann Lee' --role physician --fhir-user Practitioner/p1
       fhir-server user add bo --tenant riverside --name 'Bo Berg' --role patient --patient p7 --fhir-user Patient/p7
     """
-    _check(fhir_user, patient)
+    _check(fhir_user, patient, role)
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
 
     async def work() -> dict[str, Any]:
@@ -100,7 +101,7 @@ def set_(
     as_json: Json = False,
 ) -> None:
     """Change the roles, the patients or the resource of a person; what is signed in ends."""
-    _check(fhir_user, patient)
+    _check(fhir_user, patient, role)
     given = {"roles": role, "patients": patient, "fhir_user": fhir_user}
     changes = {field: value for field, value in given.items() if value}
     if not changes:
@@ -187,7 +188,7 @@ async def _people(chosen: Settings, tenant: str) -> AsyncIterator[tuple[Store, P
         await tenant_of(found, tenant)
         passwords = Passwords()
         try:
-            yield found, People(found.users, found.sessions, found.attempts, passwords)
+            yield found, People(found, passwords)
         finally:
             passwords.close()
 
@@ -203,13 +204,16 @@ async def _account(store: Store, tenant: str, account: str | None) -> str | None
     return str(found.get("name") or found["username"])
 
 
-def _check(fhir_user: str | None, patients: list[str] | None) -> None:
+def _check(fhir_user: str | None, patients: list[str] | None, names: list[str] | None) -> None:
     kind, _, resource_id = (fhir_user or "Person/x").partition("/")
     if kind not in PERSON_TYPES or not ID.match(resource_id):
         fail(f"'{fhir_user}' is not the resource of a person, such as Practitioner/p1.", code=2)
     for each in patients or ():
         if not ID.match(each):
             fail(f"'{each}' is not the id of a patient; give it without 'Patient/'.", code=2)
+    for each in names or ():
+        if each not in roles.known():
+            fail(f"'{each}' is no role; there are {', '.join(roles.known())}.", code=2)
 
 
 def _described(user: User) -> dict[str, Any]:

@@ -88,9 +88,13 @@ class KeptSessions:
         with mongo_writes:
             await self._collection.delete_one({"_id": _key(session.tenant, session.session_id)})
 
-    async def end_all(self, tenant: str, user_id: str) -> None:
+    async def end_all(self, tenant: str, user_id: str) -> list[str]:
+        """The ids of the sessions that somebody had."""
+        wanted = {"tenant": tenant, "user_id": user_id}
         with mongo_writes:
-            await self._collection.delete_many({"tenant": tenant, "user_id": user_id})
+            found = await self._collection.find(wanted, {"_id": 0, "session_id": 1}).to_list()
+            await self._collection.delete_many(wanted)
+        return [each["session_id"] for each in found]
 
     async def _set(self, session: Session, change: Document) -> None:
         with mongo_writes:

@@ -52,6 +52,7 @@ def test_a_person_reads_tables_and_sentences(command: Command, answer: Answer) -
     [
         (("add", "x", "--fhir-user", "Observation/1"), "not the resource of a person"),
         (("add", "x", "--patient", "Patient/1"), "without 'Patient/'"),
+        (("add", "x", "--role", "boss"), "is no role; there are"),
         (("add", "x", "--account", "nobody"), "no legacy account"),
         (("set", "x"), "Nothing to change"),
         (("disable", "nobody"), "There is no user 'nobody'"),

@@ -81,6 +81,6 @@ class Place:
 @pytest_asyncio.fixture
 async def place(people_store: Store, hashing: Passwords, clock: Clock) -> Place:
     tenant, store = f"t{uuid4().hex[:8]}", people_store
-    people = People(store.users, store.sessions, store.attempts, hashing, clock=clock.seconds)
+    people = People(store, hashing, clock=clock.seconds)
     user = await store.users.add(User(tenant, "ann", "Ann Lee", password=await hashing.hashed(RIGHT)))
     return Place(people, tenant, user, clock)

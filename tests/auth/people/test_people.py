@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from statistics import median
-from time import perf_counter
+from time import perf_counter, time
 
 import pytest
 
@@ -13,6 +13,7 @@ from fhir_server.auth import lockout, totp
 from fhir_server.auth.people import NotProven
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.store.connection import Store
+from fhir_server.store.revocations import marked
 from fhir_server.store.users import User, login
 from tests.auth.people.conftest import RIGHT, Place
 
@@ -167,12 +168,7 @@ async def test_a_given_password_is_good_for_choosing_another(place: Place) -> No
 
 
 async def test_o56_what_changes_a_person_ends_all_sessions(place: Place, people_store: Store) -> None:
-    told: list[User] = []
-
-    async def ended(user: User) -> None:
-        told.append(user)
-
-    place.people._ended = ended
+    mark = marked(place.tenant, "user", place.user.user_id)
     changes = (
         place.people.disable,
         place.people.enable,
@@ -180,13 +176,22 @@ async def test_o56_what_changes_a_person_ends_all_sessions(place: Place, people_
         place.people.give_password,
         lambda user: place.people.entitle(user, roles=("nurse",)),
     )
-    for number, change in enumerate(changes, 1):
+    for change in changes:
+        started = time()
         session, _ = await people_store.sessions.begin(place.user, ("pwd",), timedelta(1), None, place.clock())
         await change(place.user)
         assert await people_store.sessions.get(place.tenant, session.session_id) is None
-        assert len(told) == number
+        assert await people_store.revocations.revoked([mark], started - 1)
     with pytest.raises(NotProven):
         await place.sign_in()
+
+
+async def test_o56_signing_out_ends_what_is_for_while_somebody_is_there(place: Place, people_store: Store) -> None:
+    session, _ = await people_store.sessions.begin(place.user, ("pwd",), timedelta(1), None, place.clock())
+    await place.people.sign_out(place.user)
+    assert await people_store.sessions.get(place.tenant, session.session_id) is None
+    assert await people_store.revocations.at(marked(place.tenant, "session", session.session_id))
+    assert not await people_store.revocations.at(marked(place.tenant, "user", place.user.user_id))
 
 
 async def test_who_is_disabled_cannot_sign_in_and_keeps_the_name(place: Place) -> None:
