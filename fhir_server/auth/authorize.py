@@ -5,26 +5,17 @@ RFC 6749 §3.1, https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#obt
 
 from __future__ import annotations
 
-from html import escape
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from fhir_server.auth import form, provider
+from fhir_server.auth.pages.page import trouble
 from fhir_server.auth.provider import KEPT_BY_NOBODY
 from fhir_server.auth.refusal import Refused
 
 router = APIRouter(prefix="/auth/{tenant}", tags=["authorization"])
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Not possible</title></head><body><main><h1>This is not possible</h1><p>{}</p></main></body></html>
-"""
-PROTECTED = {
-    **KEPT_BY_NOBODY,
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
-}
 
 
 @router.get("/authorize", summary="Authorization request", response_class=Response, status_code=303)
@@ -54,4 +45,4 @@ def refused(problem: Refused) -> Response:
     """To the application where that is certain, else to the person."""
     if problem.location is not None:
         return RedirectResponse(problem.location, 303, headers=dict(KEPT_BY_NOBODY))
-    return HTMLResponse(PAGE.format(escape(problem.description)), 400, headers=PROTECTED)
+    return trouble(400, "This is not possible", problem.description)

@@ -12,14 +12,15 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from fhir_server.access import words
-from fhir_server.access.scopes import PLAIN, Scope, Scopes
+from fhir_server.access import roles, words
+from fhir_server.access.scopes import ANY, PLAIN, Scope, Scopes
 from fhir_server.auth.authorization import Pending
 from fhir_server.auth.pages.asking import answer, asking, authorizations, chosen, refusal
 from fhir_server.auth.pages.choosing import patient_of
 from fhir_server.auth.pages.forms import received
 from fhir_server.auth.pages.labels import name_of
 from fhir_server.auth.pages.page import PageRoute, show, to, visit_of
+from fhir_server.auth.person import Person
 from fhir_server.auth.refusal import Refused
 from fhir_server.auth.sessions import Visit
 
@@ -59,7 +60,7 @@ async def consented(tenant: str, request: Request) -> Response:
         return await answer(request, pending, "access_denied")
     if _unchosen(form.visit, pending):
         return to("continue", pending.id)
-    given = granted(pending.scopes, form.all("scope"))
+    given = granted(permitted(pending.scopes, person), form.all("scope"))
     if not set(given) - CONTEXT:
         return await _asking(request, form.visit, pending, ticked=form.all("scope"), error=NOTHING)
     patient, encounter = choice.get("patient"), choice.get("encounter") or None
@@ -68,6 +69,18 @@ async def consented(tenant: str, request: Request) -> Response:
     except Refused as problem:
         return refusal(problem)
     return RedirectResponse(location, 303, {"Cache-Control": "no-store"})
+
+
+def permitted(asked: Sequence[str], person: Person) -> list[str]:
+    """What of it the person could do without an application; a wildcard stays one, since tokens carry the roles too."""
+    role = roles.scopes_of(person.roles)
+    found: list[str] = []
+    for each in asked:
+        one = Scopes.parse(each)
+        narrowed = roles.narrowed(one, one, role).resources
+        whole = each in PLAIN or narrowed == one.resources or (narrowed and one.resources[0].resource_type == ANY)
+        found.extend([each] if whole else map(str, narrowed))
+    return found
 
 
 def granted(asked: Sequence[str], ticked: Iterable[str]) -> list[str]:
@@ -107,7 +120,7 @@ def _unchosen(visit: Visit, pending: Pending) -> bool:
 async def _asking(
     request: Request, visit: Visit, pending: Pending, *, ticked: Sequence[str] | None = None, error: str | None = None
 ) -> Response:
-    plain, about = offers(pending.scopes)
+    plain, about = offers(permitted(pending.scopes, visit.person) if visit.person else ())
     patient_id = pending.patient or chosen(visit, pending).get("patient")
     patient = await patient_of(request, visit, patient_id) if patient_id else None
     return show(

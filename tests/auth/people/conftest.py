@@ -9,17 +9,16 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from argon2 import PasswordHasher
 
 from fhir_server.auth import totp
 from fhir_server.auth.passwords import Passwords
 from fhir_server.auth.people import People
+from fhir_server.settings import Settings
 from fhir_server.store import attempts, sessions, users
 from fhir_server.store.connection import Store, opened
 from fhir_server.store.users import User, moment
-
-CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-RIGHT = "velvet anchor nine"
+from tests.auth.people.browser import Browser
+from tests.auth.people.town import CHEAP, RIGHT, Town, check, settled
 
 
 @dataclass
@@ -84,3 +83,18 @@ async def place(people_store: Store, hashing: Passwords, clock: Clock) -> Place:
     people = People(store, hashing, clock=clock.seconds)
     user = await store.users.add(User(tenant, "ann", "Ann Lee", password=await hashing.hashed(RIGHT)))
     return Place(people, tenant, user, clock)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def town(mongo_url: str, database_name: str) -> AsyncIterator[Town]:
+    async with settled(Settings(mongo_url=mongo_url, database=database_name)) as found:
+        yield found
+
+
+@pytest_asyncio.fixture
+async def browser(town: Town) -> AsyncIterator[Browser]:
+    found = town.browser()
+    yield found
+    await found.close()
+    for each in found.seen:
+        check(each)

@@ -11,7 +11,7 @@ import yaml
 
 from fhir_server.auth import passwords
 from fhir_server.auth.passwords import Busy, Passwords, fault
-from tests.auth.people.conftest import CHEAP
+from tests.auth.people.town import CHEAP
 
 ROWS: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "passwords.yaml").read_text())
 

@@ -15,7 +15,8 @@ from fhir_server.fhir.outcome import FhirError
 from fhir_server.store.connection import Store
 from fhir_server.store.revocations import marked
 from fhir_server.store.users import User, login
-from tests.auth.people.conftest import RIGHT, Place
+from tests.auth.people.conftest import Place
+from tests.auth.people.town import RIGHT
 
 
 async def refused(place: Place, times: int = 1, **who: str) -> timedelta:
