@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from fhir_server.access.caller import Caller
+from fhir_server.auth.acting import patient_of
 from fhir_server.auth.keyring import Keyring
 from fhir_server.auth.narrowing import within
 from fhir_server.auth.person import Person
@@ -18,7 +18,6 @@ from fhir_server.auth.redirects import answered
 from fhir_server.auth.refusal import Refused
 from fhir_server.auth.request import Asked, asked
 from fhir_server.auth.tokens import issuer
-from fhir_server.fhir.outcome import FhirError
 from fhir_server.store.connection import Store
 from fhir_server.store.grants import Grant
 
@@ -132,19 +131,8 @@ class Authorizations:
                 raise self._refused(pending, "invalid_request", "The launch has been used already, or is too old.")
 
     async def _may_act_for(self, person: Person, patient: str) -> bool:
-        if person.patients is not None and patient not in person.patients:
-            return False
         tenant = await self._store.tenants.get(person.tenant)
-        if tenant is None:
-            return False
-        repository = self._store.repository(tenant, Caller.system(tenant.name, "authorization"))
-        try:
-            await repository.current("Patient", patient)
-        except FhirError as problem:
-            if problem.status in (404, 410):
-                return False
-            raise
-        return True
+        return tenant is not None and await patient_of(self._store, tenant, person, patient) is not None
 
     def _refused(self, pending: Pending, error: str, description: str) -> Refused:
         return Refused(error, description, self._answer(pending, error=error, error_description=description))

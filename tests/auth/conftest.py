@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from fhir_server.auth.keyring import Keyring
 from fhir_server.auth.person import Person
 from fhir_server.store.clients import Client
 from fhir_server.store.connection import Store, opened
+from fhir_server.store.users import User
 
 BASE = "http://127.0.0.1:8080"
 CALLBACK = "https://app.example/callback"
@@ -67,6 +68,17 @@ def asking(**more: str | None) -> list[tuple[str, str]]:
     return [(name, value) for name, value in {**given, **more}.items() if value is not None]
 
 
+async def _signed_in(store: Store) -> None:
+    """The sessions of `person()`, which began long ago and are not over."""
+    long_ago = datetime(2025, 1, 1, tzinfo=UTC)
+    user = await store.users.add(User("acme", "ann", "Ann Physician", "u1", created=long_ago, changed=long_ago))
+    session, _ = await store.sessions.begin(user, ("pwd", "otp"), timedelta(days=1), None, long_ago)
+    document = await store.common.sessions.find_one({"session_id": session.session_id})
+    assert document is not None
+    for name in ("s1", "s-online"):
+        await store.common.sessions.insert_one({**document, "_id": f"acme|{name}", "session_id": name})
+
+
 async def furnished(store: Store) -> None:
     """Two tenants; a public client and a patient of the first."""
     for name in ("acme", "other"):
@@ -75,6 +87,7 @@ async def furnished(store: Store) -> None:
     await store.clients.add(client(tenant="other"))
     acme = await store.tenants.latest("acme")
     repository = store.repository(acme, Caller.system("acme", "tests"))
+    await _signed_in(store)
     for resource_id in ("p1", "p2"):
         await repository.update({"resourceType": "Patient", "id": resource_id})
 

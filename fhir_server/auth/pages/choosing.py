@@ -6,13 +6,12 @@ https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html#requ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fhir_server.access.caller import Caller
+from fhir_server.auth import acting
 from fhir_server.auth.authorization import Pending
 from fhir_server.auth.pages.asking import asking, choose, chosen
 from fhir_server.auth.pages.forms import received
@@ -25,7 +24,6 @@ from fhir_server.fhir.resource import Resource
 from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
 from fhir_server.store.connection import Store
-from fhir_server.store.repository import Repository
 
 router = APIRouter(prefix="/auth/{tenant}", route_class=PageRoute, include_in_schema=False)
 
@@ -87,16 +85,9 @@ async def encounter_chosen(tenant: str, request: Request) -> Response:
 
 
 async def patient_of(request: Request, visit: Visit, resource_id: str) -> Resource | None:
-    """A patient whom this person may see; there is no other."""
+    """A patient whom the person of this visit may choose; there is no other."""
     person = visit.person
-    if person is None or (person.patients is not None and resource_id not in person.patients):
-        return None
-    try:
-        return (await _repository(request, visit, person).current("Patient", resource_id)).resource()
-    except FhirError as problem:
-        if problem.status >= 500:
-            raise
-        return None
+    return await acting.patient_of(_store(request), visit.tenant, person, resource_id) if person else None
 
 
 async def _patients(
@@ -108,7 +99,8 @@ async def _patients(
     errors = {"patient": error} if error else {}
     found: Sequence[Resource] | None = None
     try:
-        few = _repository(request, visit, person).confined(("Patient",)) or person.patients is not None
+        seen = await acting.repository_of(_store(request), visit.tenant, person)
+        few = seen.confined(("Patient",)) or acting.limited_to(person) is not None
         if few or any(asked.values()):
             found = await _searched(request, visit, person, asked)
     except FhirError as problem:
@@ -135,9 +127,10 @@ async def _patients(
 async def _searched(request: Request, visit: Visit, person: Person, asked: dict[str, str]) -> Sequence[Resource]:
     """One more than is shown, so that it is known whether there are more."""
     given = [(name, value.strip()) for name, value in asked.items() if value.strip()]
-    mine = [("_id", ",".join(person.patients))] if person.patients is not None else []
-    if person.patients == ():
+    limits = acting.limited_to(person)
+    if limits == ():
         return []
+    mine = [("_id", ",".join(limits))] if limits else []
     return await _search(request, visit, person, "Patient", [*given, *mine, ("_count", str(SHOWN + 1))])
 
 
@@ -173,15 +166,12 @@ async def _listed_encounters(request: Request, visit: Visit, pending: Pending) -
 async def _search(
     request: Request, visit: Visit, person: Person, resource_type: str, query: Sequence[tuple[str, str]]
 ) -> Sequence[Resource]:
-    repository = _repository(request, visit, person)
+    repository = await acting.repository_of(_store(request), visit.tenant, person)
     asked = parse((resource_type,), list(query), lenient=False, base="")
     page = await repository.search(plan(asked, confined=repository.confined((resource_type,))))
     return [each.resource() for each in page.versions]
 
 
-def _repository(request: Request, visit: Visit, person: Person) -> Repository:
-    """As this person: who may not see a patient cannot choose one."""
-    store: Store = request.app.state.store
-    more: dict[str, Any] = {"fhir_user": person.fhir_user}
-    caller = Caller.person(person.tenant, person.user_id, person.roles, person.patients or (), **more)
-    return store.repository(visit.tenant, caller)
+def _store(request: Request) -> Store:
+    found: Store = request.app.state.store
+    return found
