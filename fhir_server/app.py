@@ -5,13 +5,27 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
-from fhir_server.auth import jwks
+from fhir_server.auth import answers, authorize, discovery, jwks, launch, register, token
+from fhir_server.auth.assertion import Assertions
+from fhir_server.auth.authorization import Authorizations
+from fhir_server.auth.client_keys import ClientKeys
+from fhir_server.auth.fetching import Fetching
+from fhir_server.auth.issuing import Issuing
 from fhir_server.auth.keyring import Keyring
+from fhir_server.auth.pages import PAGES
+from fhir_server.auth.passwords import Passwords
+from fhir_server.auth.people import People
+from fhir_server.auth.provider import Provider
+from fhir_server.auth.refusal import OAuthError
+from fhir_server.auth.server import Parts
+from fhir_server.auth.sessions import Limits, Sessions
 from fhir_server.auth.tokens import AccessTokens
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.interactions import deferred
@@ -22,13 +36,15 @@ from fhir_server.rest import health, log
 from fhir_server.rest.admission import Admission
 from fhir_server.rest.asgi import Receive, Scope, Send
 from fhir_server.rest.body import BodyLimits
+from fhir_server.rest.cors import CrossOrigin, Origins
 from fhir_server.rest.door import Door, Manners
 from fhir_server.rest.recorder import Recorder
 from fhir_server.rest.records import Records
 from fhir_server.rest.render import Compression
-from fhir_server.settings import Settings
+from fhir_server.settings import Settings, is_loopback
 from fhir_server.store.connection import Store
 from fhir_server.store.deferred import BUNDLE
+from fhir_server.store.standing import Standing
 
 DESCRIPTION = """
 The FHIR API is at `/fhir/{tenant}`; what it can do is said by its CapabilityStatement, `/fhir/{tenant}/metadata`.
@@ -64,8 +80,14 @@ def build(settings: Settings) -> FastAPI:
         telemetry=UNTRACED,
     )
     app.include_router(health.router)
-    app.include_router(jwks.router)
+    for room in (jwks, discovery, authorize, token, register, launch):
+        app.include_router(room.router)
+    for page in PAGES:
+        app.include_router(page)
+    app.add_exception_handler(OAuthError, answers.of_oauth)
+    app.add_exception_handler(FhirError, answers.of_store)
     app.state.records = Records()
+    app.add_middleware(CrossOrigin, origins=lambda tenant: app.state.origins(tenant))
     app.add_middleware(Recorder, records=app.state.records, secure=_is_secure(settings))
     return app
 
@@ -85,12 +107,20 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
             keyring = Keyring(store.tenants, store.keys)
             app.state.store = store
             app.state.keyring = keyring
+            passwords = Passwords()
+            app.state.people = People(store, passwords)
+            app.state.sessions = _sessions(settings, store)
+            app.state.provider = _provider(settings, store, keyring, app.state.sessions)
+            app.state.origins = _origins(settings, store)
             app.state.door = Recorder(
-                _door(settings, store, keyring), records=app.state.records, secure=_is_secure(settings)
+                _door(settings, store, app.state.provider.tokens, app.state.origins),
+                records=app.state.records,
+                secure=_is_secure(settings),
             )
             _settle_memory()
             async with worker.working(store, _kinds(settings)):
                 yield
+            passwords.close()
             app.state.records.flush()
 
     return lifespan
@@ -106,15 +136,48 @@ async def _provide(store: Store, names: frozenset[str]) -> None:
                 raise
 
 
-def _door(settings: Settings, store: Store, keyring: Keyring) -> Door:
-    tokens = None if settings.no_auth else AccessTokens(keyring, settings.issuer_url)
+def _provider(settings: Settings, store: Store, keyring: Keyring, sessions: Sessions) -> Provider:
+    issuing = Issuing(store, keyring, settings.public_url, settings.issuer_url)
+    assertions = Assertions(store, ClientKeys(Fetching(settings.internal_hosts)), settings.public_url)
+    return Provider(
+        store=store,
+        keyring=keyring,
+        tokens=AccessTokens(keyring, settings.issuer_url, revocations=store.revocations),
+        authorizations=Authorizations(store, keyring, settings.public_url),
+        parts=Parts(store, issuing, assertions, sessions.ended),
+        base_url=settings.public_url,
+    )
+
+
+def _origins(settings: Settings, store: Store) -> Origins:
+    """Those of the operator, and those that the clients of a tenant are registered with."""
+
+    async def origins(tenant: str) -> frozenset[str]:
+        try:
+            known = await store.tenants.get(tenant)
+            return settings.cors_origins | (await store.clients.origins(tenant) if known else frozenset())
+        except FhirError:
+            return settings.cors_origins
+
+    return origins
+
+
+def _door(settings: Settings, store: Store, tokens: AccessTokens, origins: Origins) -> Door:
     manners = Manners(
         public_url=settings.public_url,
         body=BodyLimits(settings.max_body_bytes, settings.body_grace_seconds, settings.body_bytes_per_second),
         compression=Compression(settings.gzip_level, settings.gzip_minimum_bytes),
-        cors_origins=settings.cors_origins,
+        origins=origins,
     )
-    return Door(store, Admission(store.tenants, tokens), manners)
+    admission = Admission(store.tenants, None if settings.no_auth else tokens, Standing(store))
+    return Door(store, admission, manners)
+
+
+def _sessions(settings: Settings, store: Store) -> Sessions:
+    """Without https only browsers on this machine may be sent a form for a password."""
+    limits = Limits(timedelta(seconds=settings.session_idle_seconds), timedelta(seconds=settings.session_seconds))
+    local = is_loopback(urlsplit(settings.public_url).hostname or "")
+    return Sessions(store, limits, secure=_is_secure(settings), possible=_is_secure(settings) or local)
 
 
 def _kinds(settings: Settings) -> Kinds:

@@ -52,8 +52,17 @@ class Settings(BaseSettings):
     cors_origins: frozenset[str] = Field(
         default=frozenset(), description="Web origins whose scripts may use the FHIR API."
     )
+    internal_hosts: frozenset[str] = Field(
+        default=frozenset(), description="Hosts at private addresses that key sets of clients may be fetched from."
+    )
     async_result_seconds: int = Field(
         default=86_400, ge=1, description="How long the answer to a request with Prefer: respond-async is kept."
+    )
+    session_idle_seconds: int = Field(
+        default=900, ge=60, description="A person who does nothing on our pages for so long signs in again."
+    )
+    session_seconds: int = Field(
+        default=43_200, ge=60, description="A person signs in again after so long, whatever happens."
     )
     log_level: str = Field(default="INFO", description="Least severe log records that are written.")
 

@@ -29,7 +29,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
-COMMAND = re.compile(r"fhir-server((?: [a-z]+)+)([^`|\n]*)")
+COMMAND = re.compile(r"fhir-server((?: [a-z]+(?:-[a-z]+)*)+)([^`|\n]*)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 LICENCES = {
     "ISC License": "ISC",

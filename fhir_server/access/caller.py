@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+from fhir_server.access import roles
+from fhir_server.access.grant import Grant
 from fhir_server.access.right import Right
 from fhir_server.access.scopes import ANY, Scope
 
@@ -23,6 +26,28 @@ class Caller:
     patient: str | None = None
     """The logical id of the one patient that `patient/` scopes are about."""
     token_id: str | None = None
+    roles: tuple[str, ...] | None = None
+    """Of the person behind the token, whom they limit whatever the scopes say; None where there is no person."""
+    patients: tuple[str, ...] = ()
+    """The logical ids of the patients that the person may act for."""
+    fhir_user: str | None = None
+    """The resource that is about the person."""
+    grants: tuple[Grant, ...] = ()
+    """What others share with the person, as it is now."""
+
+    @cached_property
+    def acts_for(self) -> tuple[str, ...]:
+        """Patients whom the person may act for, the person first."""
+        about, _, own = (self.fhir_user or "").rpartition("/")
+        return tuple(dict.fromkeys(((own,) if about.endswith("Patient") else ()) + self.patients))
+
+    @classmethod
+    def person(
+        cls, tenant: str, subject: str, names: tuple[str, ...], patients: tuple[str, ...] = (), **more: Any
+    ) -> Caller:
+        """Someone who is signed in here, without a client in between: all that the roles allow."""
+        scopes = roles.scopes_of(names).resources
+        return cls(tenant, subject, "sign-in", scopes, roles=names, patients=patients, **more)
 
     @classmethod
     def system(cls, tenant: str, reason: str) -> Caller:
@@ -41,6 +66,7 @@ class Caller:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """Binds a page link to who got it: subject, client, patient and scopes, whichever token carries them."""
+        """Binds a page link to who got it: subject, client, patient, scopes and roles, whichever token carries them."""
         scopes = sorted(map(str, self.scopes))
-        return hashlib.sha256(repr((self.tenant, self.subject, self.client_id, self.patient, scopes)).encode()).digest()
+        who = (self.tenant, self.subject, self.client_id, self.patient, scopes, self.roles, self.patients)
+        return hashlib.sha256(repr(who).encode()).digest()

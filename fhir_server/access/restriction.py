@@ -4,13 +4,15 @@ https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html#pati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from fhir_server.access import roles
 from fhir_server.access.caller import Caller
 from fhir_server.access.criteria import compiled
+from fhir_server.access.grant import Grant
 from fhir_server.access.right import Right
 from fhir_server.access.scopes import Scope
 from fhir_server.fhir import definitions
@@ -85,31 +87,69 @@ def restriction(caller: Caller, resource_type: str, right: Right) -> Restriction
 
 @lru_cache(maxsize=8192)
 def _restriction(caller: Caller, resource_type: str, right: Right) -> Restriction:
-    granting = [scope for scope in caller.scopes if scope.permits(resource_type, right)]
+    reach = _reach(caller, resource_type, right)
+    granting = [scope for scope in caller.scopes if reach and scope.permits(resource_type, right)]
     filters = [each for scope in granting if (each := _instances(scope, caller, resource_type, right)) is not None]
-    if not filters:
+    if not filters or not reach:
         raise forbidden(f"This access token gives no right to {_VERB[right]} {resource_type}.")
-    if not all(filters):
-        return UNRESTRICTED
-    return Restriction(filters[0] if len(filters) == 1 else {"$or": filters})
+    return Restriction(_both(_any(filters), _any(reach)))
 
 
 def _instances(scope: Scope, caller: Caller, resource_type: str, right: Right) -> Mapping[str, Any] | None:
     """The filter of one scope; `{}` is every instance, `None` is no right at all."""
-    own = _of_patient(caller, resource_type, right) if scope.context == "patient" else {}
+    own = _of_patient(caller.patient, resource_type, right) if scope.context == "patient" else {}
     if own is None or not scope.criteria:
         return own
-    wanted = compiled(resource_type, scope.criteria)
-    return {"$and": [own, wanted]} if own else wanted
+    return _both(own, compiled(resource_type, scope.criteria))
 
 
-def _of_patient(caller: Caller, resource_type: str, right: Right) -> Mapping[str, Any] | None:
+def _of_patient(patient_id: str | None, resource_type: str, right: Right) -> Mapping[str, Any] | None:
     """A `patient/` scope without a patient, or on a type that is about no patient, gives nothing."""
-    if caller.patient is None:
+    if patient_id is None:
         return None
-    patient = f"Patient/{caller.patient}"
+    patient = f"Patient/{patient_id}"
     if resource_type == "Patient" or definitions.compartment("Patient").get(resource_type):
         return {"cmp": patient}
     if resource_type in OWNED:
         return {"tok": f"{OWNED[resource_type]}={patient}"}
     return {} if resource_type in SHARED and right in _LOOKING else None
+
+
+def _reach(caller: Caller, resource_type: str, right: Right) -> list[Mapping[str, Any]]:
+    """Filters of which one must hold, whatever the scopes say: where a person is asking, what the roles reach."""
+    if caller.roles is None:
+        return [{}]
+    found = [role for name in caller.roles if (role := roles.known().get(name))]
+    permitting = {role.of for role in found if role.permits(resource_type, right)}
+    if "all" in permitting or not permitting:
+        return [{}] if permitting else []
+    return [each for each in _own(caller, resource_type, right) if each is not None]
+
+
+def _own(caller: Caller, resource_type: str, right: Right) -> Iterator[Mapping[str, Any] | None]:
+    """The patients that the person may act for, and what others share with the person."""
+    for patient in caller.acts_for:
+        yield _of_patient(patient, resource_type, right)
+    for grant in caller.grants:
+        if grant.permits(resource_type, right):
+            yield _shared(grant, resource_type, right)
+
+
+def _shared(grant: Grant, resource_type: str, right: Right) -> Mapping[str, Any] | None:
+    if grant.resource_type == "Patient":
+        return _of_patient(grant.resource_id, resource_type, right)
+    return {"id": grant.resource_id}
+
+
+def _any(filters: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """One of these holds; `{}` always does."""
+    if not all(filters):
+        return {}
+    distinct = [each for number, each in enumerate(filters) if each not in filters[:number]]
+    return distinct[0] if len(distinct) == 1 else {"$or": distinct}
+
+
+def _both(one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    if one == other or not one or not other:
+        return one or other
+    return {"$and": [one, other]}

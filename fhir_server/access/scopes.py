@@ -19,7 +19,7 @@ PLAIN = frozenset(
 """Scopes that are not about resources: they ask for a login, a launch context or a refresh token."""
 
 _ORDER = "".join(Right)
-_VERSION_1 = {"read": "rs", "write": "cud", "*": _ORDER}
+VERSION_1 = {"read": "rs", "write": "cud", "*": _ORDER}
 """What the scopes of version 1 mean in version 2."""
 
 _FORM = re.compile(
@@ -99,7 +99,7 @@ class Scopes:
 
 
 def _rights(letters: str, text: str) -> frozenset[Right]:
-    letters = _VERSION_1.get(letters, letters)
+    letters = VERSION_1.get(letters, letters)
     if letters != "".join(letter for letter in _ORDER if letter in letters):
         raise InvalidScope(
             f"'{text}' asks for '{letters}'; rights are letters of '{_ORDER}', each once and in this order."

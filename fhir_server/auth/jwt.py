@@ -50,6 +50,7 @@ class Purpose:
     texts: tuple[str, ...] = ("iss", "sub", "aud", "jti")
     lifetime: int = 300
     """Seconds from `iat` to `exp` at most."""
+    times: tuple[str, ...] = ("exp", "iat")
 
 
 ACCESS_TOKEN = Purpose(
@@ -58,6 +59,9 @@ ACCESS_TOKEN = Purpose(
     lifetime=366 * 86_400,
 )
 """RFC 9068 §4: the resource server MUST reject any other type. An operator may mint one for a year, no longer."""
+
+CLIENT_ASSERTION = Purpose(types=frozenset({"jwt"}), headers=frozenset({"alg", "kid", "typ", "jku"}), times=("exp",))
+"""SMART asks for no `iat`; without one the lifetime is counted from now."""
 
 
 def verified(
@@ -100,6 +104,8 @@ def _decoded(part: str) -> bytes:
 def _object(raw: bytes, name: str) -> dict[str, Any]:
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_refused)
+        # Half a surrogate pair can be written in JSON, and is no text.
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as problem:
         raise InvalidToken(f"its {name} is not JSON with each name once") from problem
     if not isinstance(value, dict):
@@ -145,14 +151,15 @@ def _check_claims(claims: Claims, purpose: Purpose, issuer: str, audience: str) 
 
 def _check_times(claims: Claims, purpose: Purpose, now: float) -> None:
     """RFC 7519 §4.1.4-6; whole seconds, since an infinite or textual time would never be over."""
-    for name in ("exp", "iat"):
+    for name in purpose.times:
         if type(claims.get(name)) is not int:
             raise InvalidToken(f"its claim '{name}' is missing or not a whole number")
-    if type(claims.get("nbf", 0)) is not int:
-        raise InvalidToken("its claim 'nbf' is not a whole number")
-    if max(claims["iat"], claims.get("nbf", 0)) > now + CLOCK_SKEW:
+    for name in ("iat", "nbf"):
+        if type(claims.get(name, 0)) is not int:
+            raise InvalidToken(f"its claim '{name}' is not a whole number")
+    if max(claims.get("iat", 0), claims.get("nbf", 0)) > now + CLOCK_SKEW:
         raise InvalidToken("it is not valid yet")
-    if claims["exp"] - claims["iat"] > purpose.lifetime:
+    if claims["exp"] - claims.get("iat", now + CLOCK_SKEW) > purpose.lifetime:
         raise InvalidToken(f"it lives longer than {purpose.lifetime} s")
     if claims["exp"] <= now:
         raise ExpiredToken("it has expired")

@@ -39,6 +39,8 @@ _SECURITY = {
     ],
     "description": "Every request but this one needs an access token of this tenant, with a scope for what it does.",
 }
+_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+_ENDPOINTS = ("authorize", "token", "introspect", "revoke", "register")
 _FILTER = {"name": FILTER, "definition": "http://hl7.org/fhir/SearchParameter/filter", "type": "special"}
 _LIST = {"name": "_list", "type": "string", "documentation": "The id of a List: its entries are meant."}
 """R4 describes it and has no SearchParameter for it. https://hl7.org/fhir/R4/search.html#list"""
@@ -59,12 +61,20 @@ async def run(ctx: Context, entry: EntryRequest) -> EntryResponse:
         raise bad_value(f"mode is '{mode}'; it can be {' or '.join(_MODES)}.")
     ready = ctx.repo.tenant.own.ready
     head = json.encode(_head(ctx.base, ctx.repo.tenant.title or ctx.repo.tenant.name))
-    return EntryResponse(
-        200,
-        b'%s,"rest":[%s]}'
-        % (head[:-1], _rest(ctx.interactions, *map(ctx.setting, ("versioning", "conditional_delete", "words")), ready)),
-        resource_type="CapabilityStatement",
-    )
+    rest = _rest(ctx.interactions, *map(ctx.setting, ("versioning", "conditional_delete", "words")), ready)
+    body = b'%s,"rest":[{"security":%s,%s]}' % (head[:-1], _security(ctx), rest[1:])
+    return EntryResponse(200, body, resource_type="CapabilityStatement")
+
+
+def _security(ctx: Context) -> bytes:
+    """With the endpoints of the tenant, for applications of SMART 1.
+
+    https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#smart-on-fhir-oauth-authorization-endpoints-and-capabilities
+    """
+    name = ctx.repo.tenant.name
+    place = f"{ctx.base.removesuffix(f'/fhir/{name}')}/auth/{name}"
+    uris = [{"url": url, "valueUri": f"{place}/{url}"} for url in _ENDPOINTS]
+    return json.encode({"extension": [{"url": _OAUTH_URIS, "extension": uris}], **_SECURITY})
 
 
 def _head(base: str, title: str) -> Resource:
@@ -101,7 +111,6 @@ def _rest(
     return json.encode(
         {
             "mode": "server",
-            "security": _SECURITY,
             "resource": resources,
             "interaction": [{"code": code} for code in _codes(row for row in interactions if row.on_system)],
             "searchParam": [

@@ -21,6 +21,7 @@ from fhir_server.interactions.table import context, perform
 from fhir_server.store.connection import Store
 from fhir_server.store.deferred import Asked, Deferred
 from fhir_server.store.jobs import Job
+from fhir_server.store.standing import Standing
 
 STEP = 0.1
 """Seconds of work between two signs of progress."""
@@ -47,7 +48,7 @@ def kept_for(seconds: int) -> Callable[[Running], Awaitable[None]]:
         if not tenant.active:
             raise forbidden("This tenant is suspended.")
         ctx = context(
-            running.store.repository(tenant, asked.caller),
+            running.store.repository(tenant, await Standing(running.store).now(tenant, asked.caller)),
             base=asked.base,
             cursor_key=await running.store.keys.cursor(tenant.name),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from fhir_server.access.restriction import restriction
 from fhir_server.access.right import Right
 from fhir_server.fhir import definitions
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
@@ -76,8 +77,16 @@ async def perform_as(
     ctx: Context, entry: EntryRequest, interaction: Interaction, path: dict[str, str]
 ) -> EntryResponse:
     """Answer an entry whose row is known; one that may be repeated is done once."""
+    _check_right(ctx, interaction, path)
     with registry.using(ctx.repo.tenant.own):
         return await _performed(ctx, entry, interaction, path)
+
+
+def _check_right(ctx: Context, interaction: Interaction, path: dict[str, str]) -> None:
+    """403 from the token alone, before a body is judged: what is wrong with it is told to who may send it."""
+    resource_type = path.get("resource_type")
+    if interaction.right is not None and resource_type is not None:
+        restriction(ctx.repo.caller, resource_type, interaction.right)
 
 
 async def _performed(

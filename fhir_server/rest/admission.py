@@ -9,6 +9,7 @@ from fhir_server.fhir.outcome import FhirError, error, forbidden
 from fhir_server.rest.address import Address
 from fhir_server.rest.cors import OPEN_PATHS
 from fhir_server.rest.headers import Headers
+from fhir_server.store.standing import Standing
 from fhir_server.store.tenants import Tenant, Tenants
 
 ELSEWHERE = "This access token is not for this tenant."
@@ -19,26 +20,27 @@ SUSPENDED = "This tenant is suspended; its operator can resume it."
 class Admission:
     """Decides before anything is read; without `tokens` everyone who can connect is the operator of this machine."""
 
-    def __init__(self, tenants: Tenants, tokens: AccessTokens | None):
+    def __init__(self, tenants: Tenants, tokens: AccessTokens | None, standing: Standing):
         self._tenants = tenants
+        self._standing = standing
         self._tokens = tokens
         self._local: dict[str, Caller] = {}
 
     async def admit(self, method: str, address: Address, headers: Headers) -> tuple[Tenant, Caller]:
         """401 without a good token, 403 with one for another tenant, 404 only where no token was asked for."""
         if address.path in OPEN_PATHS and method in ("GET", "HEAD"):
-            return await self._active(address.tenant), Caller.nobody(address.tenant)
+            return await self.active(address.tenant), Caller.nobody(address.tenant)
         if self._tokens is None:
-            return await self._active(address.tenant), self._operator(address.tenant)
+            return await self.active(address.tenant), self._operator(address.tenant)
         caller = await self._authenticated(self._tokens, headers)
         if caller.tenant != address.tenant:
             raise forbidden(ELSEWHERE)
         tenant = await self._tenants.get(address.tenant)
         if tenant is None or not tenant.active:
             raise forbidden(SUSPENDED)
-        return tenant, caller
+        return tenant, await self._standing.now(tenant, caller)
 
-    async def _active(self, name: str) -> Tenant:
+    async def active(self, name: str) -> Tenant:
         tenant = await self._tenants.get(name)
         if tenant is None or not tenant.active:
             raise error("not-found", f"There is no tenant '{name}' here.")

@@ -6,8 +6,14 @@ Tokens travel in a header that no browser adds by itself, so an allowed origin g
 
 from __future__ import annotations
 
-from fhir_server.rest.asgi import RawHeaders
+import re
+from collections.abc import Awaitable, Callable
+
+from fhir_server.rest.asgi import App, Message, RawHeaders, Receive, Scope, Send
 from fhir_server.rest.headers import Headers
+
+Origins = Callable[[str], Awaitable[frozenset[str]]]
+"""The web origins whose scripts may call, by tenant."""
 
 OPEN_PATHS = frozenset({"metadata", ".well-known/smart-configuration"})
 """Paths below a FHIR base that need no token and are open to every origin: an app reads them before it logs in."""
@@ -46,3 +52,36 @@ def granted(headers: Headers, path: str, origins: frozenset[str]) -> RawHeaders:
 def preflight(headers: Headers, path: str, origins: frozenset[str]) -> RawHeaders:
     allowed = granted(headers, path, origins)
     return allowed + _PREFLIGHT if allowed else []
+
+
+_CALLED = re.compile(r"/auth/(?P<tenant>[a-z0-9-]{1,63})/(?:token|introspect|revoke|userinfo)\Z")
+"""What scripts call of the authorization server; its pages are for people."""
+
+
+class CrossOrigin:
+    """Lets scripts of the origins that a tenant's clients are registered with call its authorization server."""
+
+    def __init__(self, app: App, origins: Origins):
+        self._app = app
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        called = _CALLED.match(scope["path"]) if scope["type"] == "http" else None
+        headers = dict(scope["headers"]) if called else {}
+        if called is None or b"origin" not in headers:
+            await self._app(scope, receive, send)
+            return
+        origins = await self._origins(called["tenant"])
+        if is_preflight(scope["method"], headers):
+            allowed = [*preflight(headers, called.string, origins), (b"vary", b"Origin")]
+            await send({"type": "http.response.start", "status": 204, "headers": allowed})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        shared = [*granted(headers, called.string, origins), (b"vary", b"Origin")]
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *shared]
+            await send(message)
+
+        await self._app(scope, receive, answer)

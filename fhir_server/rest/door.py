@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fhir_server.auth.discovery import SMART_PATH, smart
+from fhir_server.fhir import json
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.interactions.context import Context, Interaction
@@ -16,6 +18,7 @@ from fhir_server.rest.address import Address, located
 from fhir_server.rest.admission import Admission
 from fhir_server.rest.asgi import Receive, Scope, Send
 from fhir_server.rest.body import BodyLimits, ClientGone
+from fhir_server.rest.cors import Origins
 from fhir_server.rest.exchange import KEY, Exchange
 from fhir_server.rest.headers import Headers
 from fhir_server.rest.negotiation import Wanted
@@ -30,7 +33,8 @@ class Manners:
     public_url: str
     body: BodyLimits
     compression: Compression
-    cors_origins: frozenset[str]
+    origins: Origins
+    """Of web pages whose scripts may use the FHIR base of a tenant."""
 
 
 class Door:
@@ -52,8 +56,8 @@ class Door:
             log.failure(exchange.request_id)
             reply = await render.shaped(render.failure(exchange.request_id), _asked_for(scope, given))
         if b"origin" in given:
-            path = scope["path"].removeprefix("/fhir/").partition("/")[2]
-            reply.headers = reply.headers + cors.granted(given, path, self._manners.cors_origins)
+            tenant, _, path = scope["path"].removeprefix("/fhir/").partition("/")
+            reply.headers = reply.headers + cors.granted(given, path, await self._manners.origins(tenant))
         await render.send(
             reply,
             send,
@@ -66,7 +70,9 @@ class Door:
         address = located(scope)
         given = headers.checked(scope["headers"], given)
         if cors.is_preflight(scope["method"], given):
-            return Answer(204, cors.preflight(given, address.path, self._manners.cors_origins))
+            return Answer(204, cors.preflight(given, address.path, await self._manners.origins(address.tenant)))
+        if address.path == SMART_PATH and scope["method"] in ("GET", "HEAD"):
+            return await self._configuration(address.tenant)
         ctx = await self._context(scope["method"], address, given, exchange)
         wanted = negotiation.wanted(given, address.query)
         entry = entries.asked(scope["method"], address, given)
@@ -79,6 +85,12 @@ class Door:
             return _content(response)
         reply = render.answer(response, ctx.base)
         return reply if wanted.as_stored else await render.shaped(reply, wanted)
+
+    async def _configuration(self, tenant: str) -> Answer:
+        """JSON, whatever is asked for. https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#using-well-known"""
+        await self._admission.active(tenant)
+        body = json.encode(smart(self._manners.public_url, tenant))
+        return Answer(200, [*render.FIXED, (b"content-type", b"application/json")], body)
 
     async def _context(self, method: str, address: Address, given: Headers, exchange: Exchange) -> Context:
         tenant, caller = await self._admission.admit(method, address, given)

@@ -16,11 +16,15 @@ from pymongo.uri_parser import parse_uri
 from fhir_server.access.caller import Caller
 from fhir_server.store import memory as in_memory
 from fhir_server.store import mongod as embedded
+from fhir_server.store.attempts import Attempts
 from fhir_server.store.bodies import ABANDONED
+from fhir_server.store.clients import Clients
 from fhir_server.store.codec import OPTIONS
 from fhir_server.store.database import Client, Database, database
 from fhir_server.store.deferred import Deferred
 from fhir_server.store.errors import StoreError, mongo_errors
+from fhir_server.store.grants import Grants
+from fhir_server.store.handles import Handles
 from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.jobs import Jobs
 from fhir_server.store.keys import TenantKeys
@@ -31,8 +35,11 @@ from fhir_server.store.parameters import OwnParameters
 from fhir_server.store.posted import Posted
 from fhir_server.store.reindex import Reindexing
 from fhir_server.store.repository import Clock, Repository, now
+from fhir_server.store.revocations import Revocations
+from fhir_server.store.sessions import KeptSessions
 from fhir_server.store.shelf import Shelf
 from fhir_server.store.tenants import Tenant, Tenants
+from fhir_server.store.users import Users
 from fhir_server.store.words import index_words
 
 log = logging.getLogger(__name__)
@@ -53,7 +60,14 @@ class Store:
         self._shelf = Shelf(self.packages, posted.find, posted.state)
         self.tenants = Tenants(shared[TENANTS], name, self._prepared, self._erased, self._worded)
         self.jobs = Jobs(self.common.jobs)
+        self.clients = Clients(self.common.clients)
+        self.handles = Handles(self.common.handles)
+        self.grants = Grants(self.common.grants)
+        self.revocations = Revocations(self.common.revocations)
         self.parameters = OwnParameters(shared[TENANTS], self.jobs)
+        self.users = Users(self.common.users)
+        self.sessions = KeptSessions(self.common.sessions)
+        self.attempts = Attempts(self.common.attempts)
 
     def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:
         place = self.of(tenant)

@@ -16,12 +16,16 @@ from pymongo.write_concern import WriteConcern
 from fhir_server.store.bodies import Bodies, InGridFs
 from fhir_server.store.codec import OPTIONS, PLAIN
 from fhir_server.store.layout import (
+    ATTEMPTS,
     CLAIMS,
+    CLIENTS,
     CODE_SYSTEMS,
     CONCEPTS,
     DEFERRED,
     DEFINITIONS,
     FEATURES,
+    GRANTS,
+    HANDLES,
     HISTORY,
     IDEMPOTENCY,
     JOBS,
@@ -30,8 +34,11 @@ from fhir_server.store.layout import (
     MIGRATIONS,
     PACKAGES,
     RESOURCES,
+    REVOCATIONS,
     RUNS,
+    SESSIONS,
     SNAPSHOTS,
+    USERS,
     Document,
     Filter,
 )
@@ -73,6 +80,13 @@ class Database:
     definitions: Collection
     jobs: Collection
     deferred: Collection
+    clients: Collection
+    handles: Collection
+    grants: Collection
+    revocations: Collection
+    users: Collection
+    sessions: Collection
+    attempts: Collection
     migrations: Collection
     bodies: Bodies
     guarded_by: Guard
@@ -100,6 +114,13 @@ class Database:
             self.definitions,
             self.jobs,
             self.deferred,
+            self.clients,
+            self.handles,
+            self.grants,
+            self.revocations,
+            self.users,
+            self.sessions,
+            self.attempts,
         )
 
 
@@ -143,5 +164,12 @@ def collections(database: Any) -> dict[str, Any]:
         "definitions": database[DEFINITIONS],
         "jobs": database[JOBS],
         "deferred": database[DEFERRED],
+        "clients": database[CLIENTS],
+        "handles": database[HANDLES],
+        "grants": database[GRANTS],
+        "revocations": database[REVOCATIONS],
+        "users": database[USERS],
+        "sessions": database[SESSIONS],
+        "attempts": database[ATTEMPTS],
         "migrations": database[MIGRATIONS],
     }

@@ -126,6 +126,9 @@ def _head(asked: Asked) -> Document:
         "scopes": " ".join(map(str, caller.scopes)),
         "patient": caller.patient,
         "token_id": caller.token_id,
+        "roles": caller.roles,
+        "patients": caller.patients,
+        "fhir_user": caller.fhir_user,
         "base": asked.base,
         "prefer": sorted(asked.prefer),
         "idempotency_key": asked.idempotency_key,
@@ -133,6 +136,8 @@ def _head(asked: Asked) -> Document:
 
 
 def _asked(tenant: str, found: Mapping[str, Any]) -> Asked:
+    """What is shared with a person is not kept: it is looked up again when the work is done."""
+    roles = found.get("roles")
     caller = Caller(
         tenant,
         found["subject"],
@@ -140,6 +145,9 @@ def _asked(tenant: str, found: Mapping[str, Any]) -> Asked:
         tuple(map(Scope.parse, found["scopes"].split())),
         found["patient"],
         found["token_id"],
+        roles=None if roles is None else tuple(roles),
+        patients=tuple(found.get("patients", ())),
+        fhir_user=found.get("fhir_user"),
     )
     answer = answer_of(found["answer"]) if "answer" in found else None
     bundle = json.trusted(found["bundle"])

@@ -55,8 +55,15 @@ class FeatureRecords:
 
     async def of(self, kind: str) -> list[Document]:
         """Every record of a kind, by id."""
+        return await self._found(kind, {})
+
+    async def having(self, kind: str, field: str, values: Sequence[str]) -> list[Document]:
+        """The records of a kind in which a field has one of these values, by id."""
+        return await self._found(kind, {field: {"$in": list(values)}}) if values else []
+
+    async def _found(self, kind: str, more: Mapping[str, Any]) -> list[Document]:
         feature, _, name = kind.partition("/")
-        wanted = {"tenant_id": self._tenant, "feature": feature, "kind": name}
+        wanted = {"tenant_id": self._tenant, "feature": feature, "kind": name, **more}
         hidden = {"_id": 0, "tenant_id": 0, "feature": 0, "kind": 0}
         with mongo_errors:
             return await self._records.find(wanted, hidden).sort([("id", 1)]).to_list()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from base64 import urlsafe_b64encode
@@ -13,7 +14,8 @@ from time import monotonic
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from fhir_server.fhir.outcome import conflict
 from fhir_server.store.database import Collection
@@ -26,7 +28,7 @@ REMEMBERED = 5.0
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """An ES384 key: the newest active one signs, retired ones only verify."""
+    """The newest active one signs, retired ones only verify. ES384 for access tokens, RS256 for identity tokens."""
 
     kid: str
     public: Mapping[str, Any]
@@ -61,15 +63,32 @@ class TenantKeys:
         """The secret of page links."""
         return bytes((await self._document(tenant))["cursor"])
 
-    async def rotate(self, tenant: str) -> SigningKey:
-        """A new key to sign with; the old ones retire."""
+    async def identity(self, tenant: str) -> tuple[SigningKey, ...]:
+        """The keys of identity tokens, the one to sign with first; made when first asked for, since that takes long."""
+        document = await self._document(tenant)
+        if "identity" not in document:
+            fresh = await asyncio.to_thread(_new_identity_key)
+            with mongo_writes:
+                await self._collection.update_one(
+                    {"_id": tenant, "identity": {"$exists": False}}, {"$set": {"identity": [fresh]}}
+                )
+            self._remembered.pop(tenant, None)
+            document = await self._document(tenant)
+        return tuple(SigningKey(**each) for each in document["identity"])
+
+    async def rotate(self, tenant: str, *, drop: bool = False) -> SigningKey:
+        """New keys to sign with; the old ones retire, or are dropped with all that they signed."""
         document = await self._document(tenant)
         new = _new_signing_key()
-        retired = [{**each, "status": "retired"} for each in document["signing"]]
+        retired = [] if drop else [{**each, "status": "retired"} for each in document["signing"]]
+        change: Document = {"signing": [new, *retired]}
+        if "identity" in document:
+            before = [] if drop else [{**each, "status": "retired"} for each in document["identity"]]
+            change["identity"] = [await asyncio.to_thread(_new_identity_key), *before]
         guard = {"_id": tenant, "signing.0.kid": document["signing"][0]["kid"]}
         self._remembered.pop(tenant, None)
         with mongo_writes:
-            result = await self._collection.update_one(guard, {"$set": {"signing": [new, *retired]}})
+            result = await self._collection.update_one(guard, {"$set": change})
         if not result.matched_count:
             raise conflict(BUSY)
         return SigningKey(**new)
@@ -98,24 +117,36 @@ class TenantKeys:
 
 def _new_signing_key() -> Document:
     key = ec.generate_private_key(ec.SECP384R1())
+    numbers = key.public_key().public_numbers()
+    # RFC 7518 §6.2.1.2: as many octets as the curve has, 48 for P-384.
+    public = {"crv": "P-384", "kty": "EC", "x": _number(numbers.x, 48), "y": _number(numbers.y, 48)}
+    return _record(key, public, "ES384")
+
+
+def _new_identity_key() -> Document:
+    """OpenID Connect Core §15.1: RS256 is what every client can check."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    numbers = key.public_key().public_numbers()
+    return _record(key, {"e": _number(numbers.e, 3), "kty": "RSA", "n": _number(numbers.n, 256)}, "RS256")
+
+
+def _record(key: PrivateKeyTypes, public: Mapping[str, str], algorithm: str) -> Document:
+    """The id of a key is its thumbprint. RFC 7638 §3"""
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    numbers = key.public_key().public_numbers()
-    public = {"crv": "P-384", "kty": "EC", "x": _coordinate(numbers.x), "y": _coordinate(numbers.y)}
     kid = _base64url(sha256(json.dumps(public, sort_keys=True, separators=(",", ":")).encode()).digest())
     return {
         "kid": kid,
-        "public": {**public, "kid": kid, "alg": "ES384", "use": "sig", "key_ops": ["verify"]},
+        "public": {**public, "kid": kid, "alg": algorithm, "use": "sig", "key_ops": ["verify"]},
         "private": private.decode(),
         "created": datetime.now(UTC).replace(microsecond=0),
         "status": "active",
     }
 
 
-def _coordinate(number: int) -> str:
-    """RFC 7518 §6.2.1.2: as many octets as the curve has, 48 for P-384."""
-    return _base64url(number.to_bytes(48, "big"))
+def _number(number: int, octets: int) -> str:
+    return _base64url(number.to_bytes(octets, "big"))
 
 
 def _base64url(octets: bytes) -> str:

@@ -30,6 +30,16 @@ PACKAGES = "packages"
 DEFINITIONS = "definitions"
 JOBS = "jobs"
 DEFERRED = "deferred"
+CLIENTS = "clients"
+HANDLES = "handles"
+"""What is known by an unguessable word for a while: requests for authorization, codes, launches, used assertions."""
+GRANTS = "grants"
+REVOCATIONS = "revocations"
+USERS = "users"
+"""People who may sign in."""
+SESSIONS = "sessions"
+ATTEMPTS = "attempts"
+"""How often somebody tried to sign in without success."""
 BODIES = "bodies"
 """The GridFS bucket of bodies too large for their document."""
 
@@ -61,8 +71,10 @@ RESOURCE_INDEXES: Indexes = {
 Only what has a point is in `geo`: https://www.mongodb.com/docs/manual/core/indexes/index-types/geospatial/2dsphere/
 """
 
-PARTIAL: Mapping[str, Document] = {each: {each: {"$exists": True}} for each in ("txt", "con")}
-"""What an index is limited to: only where words are kept, or something is contained, is there an entry."""
+PARTIAL: Mapping[str, Document] = {
+    each: {each: {"$exists": True}} for each in ("txt", "con", "grantee", "owner", "person")
+}
+"""What an index is limited to: only what has words, contains something or names somebody has an entry."""
 
 HISTORY_INDEXES: Indexes = {
     "instance": [*_TYPE, ("id", 1), ("v", -1)],
@@ -88,8 +100,17 @@ CONCEPT_INDEXES: dict[str, Keys] = {
 }
 
 
-FEATURE_INDEXES: dict[str, Keys] = {"feature": [("tenant_id", 1), ("feature", 1), ("kind", 1), ("id", 1)]}
+_KIND: Keys = [("tenant_id", 1), ("feature", 1), ("kind", 1)]
+
+FEATURE_INDEXES: Indexes = {"feature": [*_KIND, ("id", 1)]}
+SHARE_INDEXES: Indexes = {each: [*_KIND, (each, 1)] for each in ("grantee", "owner", "person")}
+"""By whom something is shared with."""
+USER_INDEXES: dict[str, Keys] = {"user": [("tenant", 1), ("user_id", 1)]}
 DEFINITION_INDEXES: dict[str, Keys] = {"url": [("t", 1), ("url", 1)], "load": [("t", 1), ("load", 1)]}
+
+
+GRANT_INDEXES: dict[str, Keys] = {"user": [("t", 1), ("user", 1)], "client": [("t", 1), ("client", 1)]}
+REVOCATION_INDEXES: dict[str, Keys] = {"at": [("at", 1)]}
 
 
 def key(tenant: str, resource_type: str, resource_id: str) -> str:

@@ -21,11 +21,15 @@ from fhir_server.store.layout import (
     CONCEPT_INDEXES,
     DEFINITION_INDEXES,
     FEATURE_INDEXES,
+    GRANT_INDEXES,
     HISTORY_INDEXES,
     JOB_INDEXES,
     MAPPING_INDEXES,
     PARTIAL,
     RESOURCE_INDEXES,
+    REVOCATION_INDEXES,
+    SHARE_INDEXES,
+    USER_INDEXES,
     Indexes,
 )
 
@@ -98,6 +102,26 @@ async def _index_origins(database: Database) -> None:
     await _indexed(database.mappings, {"resource": MAPPING_INDEXES["resource"]})
 
 
+async def _forget_grants(database: Database) -> None:
+    """What is over goes by itself; clients stay until they are removed."""
+    await _indexed(database.grants, GRANT_INDEXES)
+    await _indexed(database.revocations, REVOCATION_INDEXES)
+    for collection in (database.handles, database.grants, database.revocations):
+        await collection.create_indexes([IndexModel([("expires", 1)], name="expires", expireAfterSeconds=0)])
+
+
+async def _index_shares(database: Database) -> None:
+    await _indexed(database.features, SHARE_INDEXES)
+
+
+async def _index_people(database: Database) -> None:
+    """Sessions and counts of failures go when they expire."""
+    await _indexed(database.users, USER_INDEXES)
+    await _indexed(database.sessions, USER_INDEXES)
+    for collection in (database.sessions, database.attempts):
+        await collection.create_indexes([IndexModel([("expires", 1)], name="expires", expireAfterSeconds=0)])
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
@@ -109,6 +133,9 @@ MIGRATIONS = (
     Migration(8, "an index of words, for tenants that want it", _index_words),
     Migration(9, "an index of what resources contain", _index_contained),
     Migration(10, "the row of a legacy database that a resource comes from is found", _index_origins),
+    Migration(11, "requests for authorization, grants and revocations expire", _forget_grants),
+    Migration(12, "users and their sessions are found by the id of the user, and sessions expire", _index_people),
+    Migration(13, "what is shared with a person is found", _index_shares),
 )
 
 

@@ -38,6 +38,8 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "validate_profiles": ("off", "claimed", "known"),
     "words": ("off", "on"),
     "units": ("recorded", "metric"),
+    "registration": ("closed", "approval", "open"),
+    "second_factor": ("required", "optional"),
 }
 """What can be set for a tenant; the first of the values holds where nothing is set."""
 

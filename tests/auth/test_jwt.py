@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, hmac
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
-from fhir_server.auth.jwt import ACCESS_TOKEN, ExpiredToken, InvalidToken, opened, verified
+from fhir_server.auth.jwt import ACCESS_TOKEN, MAX_BYTES, ExpiredToken, InvalidToken, Purpose, opened, verified
 
 NOW = 1_700_000_000
 ISSUER, AUDIENCE = "http://127.0.0.1:8080/auth/acme", "http://127.0.0.1:8080/fhir/acme"
@@ -29,6 +29,7 @@ SECRETS = {
     "public": OWN.as_pem(private=False),
     "spaced": b" " + OWN.as_pem(private=False),
     "jwk": json.dumps(OWN.as_dict(private=False)).encode(),
+    "rsa_public": KEYS["rsa"].as_pem(private=False),
 }
 HEADER = {"alg": "ES384", "kid": "k1", "typ": "at+jwt"}
 CLAIMS = {
@@ -42,6 +43,11 @@ CLAIMS = {
     "scope": "system/*.rs",
     "tenant": "acme",
 }
+PURPOSES = {
+    "access token": (ACCESS_TOKEN, {}, {}),
+    "client assertion": (Purpose(types=frozenset({"jwt"})), {"typ": "JWT"}, {"exp": NOW + 240}),
+}
+"""What verifies, and what makes a good token good for it."""
 ENCRYPTED = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0"
 CASES = yaml.safe_load((Path(__file__).parent / "forged_jwt.yaml").read_text())
 
@@ -50,8 +56,12 @@ def encoded(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
+FILLED_IN = {"LONG": "x" * 1_000_000, "OTHER JWK": KEYS["other"].as_dict(private=False)}
+"""What stands in the table for what is too long for it, or different in every run."""
+
+
 def merged(good: dict[str, Any], given: dict[str, Any]) -> str:
-    given = {name: "x" * 1_000_000 if value == "LONG" else value for name, value in given.items()}
+    given = {name: FILLED_IN.get(value, value) if isinstance(value, str) else value for name, value in given.items()}
     return json.dumps({name: value for name, value in {**good, **given}.items() if value is not None})
 
 
@@ -66,9 +76,10 @@ def signature(key: str, content: bytes) -> bytes:
     return jws.JWSRegistry.algorithms[algorithm].sign(content, KEYS[key])
 
 
-def token(case: dict[str, Any]) -> str:
-    header = case.get("raw_header") or merged(HEADER, case.get("header", {}))
-    claims = case.get("raw_claims") or merged(CLAIMS, case.get("claims", {}))
+def token(case: dict[str, Any], purpose: str = "access token") -> str:
+    _, header_of, claims_of = PURPOSES[purpose]
+    header = case.get("raw_header") or merged({**HEADER, **header_of}, case.get("header", {}))
+    claims = case.get("raw_claims") or merged({**CLAIMS, **claims_of}, case.get("claims", {}))
     content = f"{encoded(header.encode())}.{encoded(claims.encode())}"
     whole = f"{content}.{encoded(signature(case.get('key', 'own'), content.encode()))}"
     return CHANGES[case["change"]](whole) if "change" in case else whole
@@ -98,6 +109,7 @@ CHANGES = {
     "truncated": lambda whole: whole.rpartition(".")[0] + "." + whole.rpartition(".")[2][:64],
     "encrypted": lambda whole: f"{ENCRYPTED}..AAAA.{encoded(whole.encode())}.AAAA",
     "garbage": lambda whole: whole + "!!garbage",
+    "more": lambda whole: whole + "AAAA",
     "padding": lambda whole: whole + "==",
     "loose_bit": loose_bit,
     "words": lambda whole: "not a token",
@@ -105,13 +117,28 @@ CHANGES = {
 }
 
 
-def verify(text: str, now: float = NOW) -> Any:
-    return verified(text, ACCESS_TOKEN, {"k1": OWN}, issuer=ISSUER, audience=AUDIENCE, now=now)
+def verify(text: str, now: float = NOW, purpose: str = "access token") -> Any:
+    return verified(text, PURPOSES[purpose][0], {"k1": OWN}, issuer=ISSUER, audience=AUDIENCE, now=now)
 
 
-def test_a_good_token_is_accepted() -> None:
-    assert verify(token({}))["jti"] == "j"
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_a_good_token_is_accepted(purpose: str) -> None:
+    assert verify(token({}, purpose), purpose=purpose)["jti"] == "j"
+
+
+def test_the_type_may_be_written_out() -> None:
     assert verify(token({"header": {"typ": "application/AT+JWT"}}))["jti"] == "j"
+
+
+def test_a_token_may_be_as_long_as_the_limit_and_no_longer() -> None:
+    def filled(length: int) -> str:
+        return token({"claims": {"filler": "x" * length}})
+
+    about = (MAX_BYTES - len(filled(0))) * 3 // 4
+    longest = max((each for each in map(filled, range(about - 3, about + 1)) if len(each) <= MAX_BYTES), key=len)
+    verify(longest)
+    with pytest.raises(InvalidToken, match="longer than"):
+        verify(filled(about + 3))
 
 
 def test_a_good_token_of_an_rsa_key_is_accepted() -> None:
@@ -120,10 +147,13 @@ def test_a_good_token_of_an_rsa_key_is_accepted() -> None:
     assert verified(text, ACCESS_TOKEN, {"r1": rsa}, issuer=ISSUER, audience=AUDIENCE, now=NOW)["sub"] == "s"
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["title"])
-def test_a_forged_token_is_refused(case: dict[str, Any]) -> None:
+FORGED = [(purpose, case) for case in CASES for purpose in case.get("for", PURPOSES)]
+
+
+@pytest.mark.parametrize(("purpose", "case"), FORGED, ids=[f"{purpose}: {case['title']}" for purpose, case in FORGED])
+def test_a_forged_token_is_refused(purpose: str, case: dict[str, Any]) -> None:
     with pytest.raises(InvalidToken) as refused:
-        verify(token(case))
+        verify(token(case, purpose), purpose=purpose)
     assert "\n" not in str(refused.value)
 
 

@@ -38,16 +38,29 @@ async def test_a_retired_key_verifies_and_signs_no_more(store: Store, monkeypatc
     before = await minted(ring)
     new = await store.keys.rotate("acme")
     assert (await ring.signing("acme")).kid == new.kid
-    assert len(await ring.published("acme")) == 2
+    assert len(await ring.verifying("acme")) == 2
     for token in (before, await minted(ring)):
         assert (await AccessTokens(ring, "").caller(token)).tenant == "acme"
 
 
+async def test_with_a_dropped_key_ends_what_it_signed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_keys, "REMEMBERED", 0.0)
+    ring = Keyring(store.tenants, store.keys)
+    before, identity = await minted(ring), (await ring.identity("acme")).kid
+    await store.keys.rotate("acme", drop=True)
+    with pytest.raises(InvalidToken):
+        await AccessTokens(ring, "").caller(before)
+    assert (await AccessTokens(ring, "").caller(await minted(ring))).tenant == "acme"
+    assert identity not in [each["kid"] for each in await ring.published("acme")]
+    again = (await ring.identity("acme")).kid
+    await store.keys.rotate("acme")
+    assert {again, (await ring.identity("acme")).kid} <= {each["kid"] for each in await ring.published("acme")}
+
+
 async def test_what_is_published_is_public(store: Store) -> None:
     for key in await Keyring(store.tenants, store.keys).published("acme"):
-        assert key["kty"] == "EC"
-        assert key["crv"] == "P-384"
-        assert not {"d", "k"} & key.keys()
+        assert (key["kty"], key["alg"]) in (("EC", "ES384"), ("RSA", "RS256"))
+        assert not {"d", "k", "p", "q"} & key.keys()
 
 
 async def test_asking_for_the_keys_of_nobody_makes_none(store: Store) -> None:

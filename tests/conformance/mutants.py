@@ -8,13 +8,19 @@ from typing import Any
 
 import pytest
 
+from fhir_server.access import restriction as restriction_module
 from fhir_server.access.caller import Caller
 from fhir_server.access.restriction import UNRESTRICTED, Restriction, restriction
 from fhir_server.access.right import Right
+from fhir_server.interactions import table
+from fhir_server.interactions.operations import table as operations
 from fhir_server.rest.address import Address
 from fhir_server.rest.admission import Admission
 from fhir_server.rest.headers import Headers
-from fhir_server.store import where
+from fhir_server.store import repository, where
+from fhir_server.store.joins import Joins
+from fhir_server.store.matches import Matches
+from fhir_server.store.standing import Standing
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.where import Where
 
@@ -44,6 +50,52 @@ def without_compartment(patch: pytest.MonkeyPatch) -> None:
         return UNRESTRICTED
 
     patch.setattr(where, "restriction", unrestricted)
+
+
+def without_rights(patch: pytest.MonkeyPatch) -> None:
+    """Every scope gives every right on everything."""
+    for module in (where, table, operations):
+        patch.setattr(module, "restriction", lambda *_: UNRESTRICTED)
+
+
+def without_narrowness(patch: pytest.MonkeyPatch) -> None:
+    """The search criteria of scopes are ignored."""
+    _rule(patch, "compiled", lambda *_: {})
+
+
+def without_roles(patch: pytest.MonkeyPatch) -> None:
+    """Whoever is asking, only the scopes decide."""
+    _rule(patch, "_reach", lambda *_: [{}])
+
+
+def _rule(patch: pytest.MonkeyPatch, name: str, replacement: Any) -> None:
+    """Changes the rule, and does not remember what it says meanwhile."""
+    patch.setattr(restriction_module, "_restriction", restriction_module._restriction.__wrapped__)
+    patch.setattr(restriction_module, name, replacement)
+
+
+def without_criteria(patch: pytest.MonkeyPatch) -> None:
+    """Conditions on other resources are asked as if the server itself asked."""
+
+    def asked_by_the_server(matches: Matches) -> Joins:
+        anyone = Where(matches.where.tenant, Caller.system(matches.where.tenant, "mutant"))
+        return Joins(Matches(matches.database, anyone, matches.session))
+
+    patch.setattr(repository, "Joins", asked_by_the_server)
+
+
+def without_state_after(patch: pytest.MonkeyPatch) -> None:
+    """What a write leaves behind is not looked at."""
+    patch.setattr(repository.Repository, "_permitted", lambda *_: None)
+
+
+def without_standing(patch: pytest.MonkeyPatch) -> None:
+    """A patient lives as long as a token."""
+
+    async def lives(*_: Any) -> bool:
+        return True
+
+    patch.setattr(Standing, "_lives", lives)
 
 
 def without_door(patch: pytest.MonkeyPatch) -> None:
@@ -88,5 +140,10 @@ MUTANTS: dict[str, Mutant] = {
     **{f"no tenant in {name}": without_tenant(name) for name in FILTERS},
     "no tenant at the door": without_door,
     "no compartment": without_compartment,
+    "no rights": without_rights,
+    "no criteria of scopes": without_narrowness,
+    "no check of criteria": without_criteria,
+    "no check of the state after": without_state_after,
+    "no check of the patient": without_standing,
     "no deleted flag": without_deleted_flag,
 }

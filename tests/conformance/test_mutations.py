@@ -15,7 +15,9 @@ from tests.conformance.run import follow
 from tests.conformance.site import Site
 from tests.conformance.tables import FOLDER, Case, of_file
 
-ISOLATION, PATIENTS, DELETED = (of_file(FOLDER / f"{name}.yaml") for name in ("isolation", "patient_scopes", "deleted"))
+ISOLATION, PATIENTS, WITHIN, DELETED = (
+    of_file(FOLDER / f"{name}.yaml") for name in ("isolation", "patient_scopes", "isolation_within", "deleted")
+)
 
 UNTOUCHED = {
     "I01 the neighbour's tenant in the url": "the door refuses the token before there is a filter",
@@ -65,6 +67,44 @@ SOME = {
         "I82 into another patient's chart",
         "I82 out of another patient's chart",
         "counted only in the compartment",
+        "I49 words of another patient",
+        "I50 what another patient's resource contains",
+        "I57 earlier versions of what has left the chart",
+        "I57 earlier versions of what has come into the chart",
+        "I84 patients on one's own list",
+    ],
+    "no rights": [
+        "I45 a chain through a type without the right",
+        "I46 what refers to a type without the right",
+        "I47 an include of a type without the right",
+        "I49 a filter through a type without the right",
+        "I75 no patient at all",
+        "I77 a conditional create that would tell of another",
+        "I78 search without read",
+        "I79 read without search",
+        "I80 create does not give update",
+    ],
+    "no criteria of scopes": [
+        "I67 only laboratory",
+        "I68 other categories",
+        "I69 one of another category",
+        "I70 an include of another category",
+        "I70 the last of each code without the category",
+        "I70 everything without the category",
+        "I71 out of the category of the scope",
+    ],
+    "no check of criteria": [
+        "I44 a chain through another patient's result",
+        "I45 a chain through a type without the right",
+        "I46 nested through a type without the right",
+        "I49 a filter through a type without the right",
+        "I70 a condition on another category",
+    ],
+    "no check of the state after": ["I71 out of the category of the scope"],
+    "no check of the patient": [
+        "I76 a patient who was deleted",
+        "I76 a patient who was merged",
+        "I76 a user with a patient who was deleted",
     ],
     "no deleted flag": [
         "of a type",
@@ -80,7 +120,7 @@ SOME = {
 
 
 def mutations() -> Iterator[tuple[str, Case]]:
-    rows = {case.row["title"]: case for case in (*PATIENTS, *DELETED, *ISOLATION)}
+    rows = {case.row["title"]: case for case in (*PATIENTS, *WITHIN, *DELETED, *ISOLATION)}
     yield from (("no tenant anywhere", case) for case in ISOLATION if case.row["title"] not in UNTOUCHED)
     yield from ((mutant, rows[title]) for mutant, titles in SOME.items() for title in titles)
 

@@ -44,9 +44,11 @@ async def ctx(tenant: Tenant) -> Context:
     return await tenant()
 
 
-def seen_by(store: Store, ctx: Context, scopes: str, subject: str = "someone", patient: str | None = None) -> Context:
+def seen_by(
+    store: Store, ctx: Context, scopes: str, subject: str = "someone", patient: str | None = None, **more: Any
+) -> Context:
     """The same tenant for another caller."""
-    caller = Caller(ctx.repo.tenant.name, subject, "app", Scopes.parse(scopes).resources, patient)
+    caller = Caller(ctx.repo.tenant.name, subject, "app", Scopes.parse(scopes).resources, patient, **more)
     return context(store.repository(ctx.repo.tenant, caller), base=ctx.base, cursor_key=ctx.cursor_key)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from fhir_server.access.caller import Caller
 from fhir_server.fhir import json
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError, transient
@@ -16,9 +18,9 @@ from fhir_server.interactions import deferred
 from fhir_server.interactions.context import Context
 from fhir_server.jobs import running, worker
 from fhir_server.store.connection import Store
-from fhir_server.store.deferred import BUNDLE, Deferred
+from fhir_server.store.deferred import BUNDLE, Asked, Deferred
 from fhir_server.store.jobs import new_owner
-from tests.interactions.conftest import Tenant, ask, seen_by, transaction
+from tests.interactions.conftest import BASE, Tenant, ask, seen_by, transaction
 
 KINDS = {BUNDLE: deferred.kept_for(3600)}
 LATER = frozenset({"respond-async"})
@@ -131,3 +133,44 @@ async def test_another_client_finds_nothing(store: Store, tenant: Tenant) -> Non
         assert problem.value.status == 404
     assert isinstance(await ask(mine, f"GET {place}"), EntryResponse)
     await work(store)
+
+
+async def statuses(ctx: Context, place: str) -> list[str]:
+    found = json.trusted((await ask(ctx, f"GET {place}")).body or b"")
+    return [each["response"]["status"][:3] for each in found["entry"]]
+
+
+async def test_the_roles_of_a_person_limit_what_is_done_later(store: Store, ctx: Context) -> None:
+    await ask(ctx, "PUT Patient/p1", {"resourceType": "Patient", "id": "p1"})
+    await ask(ctx, "PUT Patient/p2", {"resourceType": "Patient", "id": "p2"})
+    own = seen_by(store, ctx, "user/*.cruds", roles=("guest",), patients=("p1",), fhir_user="Patient/p1")
+    reads = transaction(("GET Patient/p1", None), ("GET Patient/p2", None), ("DELETE Patient/p1", None), kind="batch")
+    place = (await ask(own, "POST ", reads, prefer=LATER)).location
+    await work(store)
+    assert await statuses(own, str(place)) == ["200", "404", "403"]
+
+
+async def test_all_that_limits_a_caller_is_kept(store: Store, ctx: Context) -> None:
+    """But what is shared, which is looked up again."""
+    given = {"roles": ("guest",), "patients": ("p1", "p2"), "fhir_user": "Person/me", "token_id": "t"}
+    sender = seen_by(store, ctx, "patient/*.rs user/*.rs", patient="p1", **given)
+    entries = [{"request": {"method": "GET", "url": "Patient"}}]
+    deferred_bundles = store.deferred(ctx.repo.tenant)
+    asked = Asked({"resourceType": "Bundle"}, sender.repo.caller, BASE, frozenset(), None)
+    job = await deferred_bundles.add(asked, entries)
+    kept = (await deferred_bundles.asked(job)).caller  # type: ignore[union-attr]
+    for field in fields(Caller):
+        assert getattr(kept, field.name) == getattr(sender.repo.caller, field.name), field.name
+    await work(store)
+
+
+async def test_nothing_is_done_for_a_patient_who_is_gone_meanwhile(store: Store, ctx: Context) -> None:
+    await ask(ctx, "PUT Patient/p1", {"resourceType": "Patient", "id": "p1"})
+    own = seen_by(store, ctx, "patient/*.cruds", patient="p1")
+    observation = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
+    wanted = transaction(("POST Observation", {**observation, "subject": {"reference": "Patient/p1"}}), kind="batch")
+    place = (await ask(own, "POST ", wanted, prefer=LATER)).location
+    await ask(ctx, "DELETE Patient/p1")
+    await work(store)
+    with pytest.raises(FhirError, match="no longer"):
+        await ask(own, f"GET {place}")

@@ -32,9 +32,12 @@ OTHER = frozenset(
     [
         "bodies",
         "claims",
+        "clients",
         "concepts",
         "deferred",
         "features",
+        "grants",
+        "handles",
         "idempotency",
         "jobs",
         "keys",
@@ -43,6 +46,7 @@ OTHER = frozenset(
         "mappings",
         "packages",
         "parameters",
+        "revocations",
         "tenants",
     ]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -11,13 +12,17 @@ from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.fhir.terminology.code_system import Concept
 from fhir_server.store import tenants
+from fhir_server.store.attempts import Pauses
+from fhir_server.store.clients import Client
 from fhir_server.store.concepts import Loaded, Row
 from fhir_server.store.connection import Store, opened
 from fhir_server.store.deferred import Asked
 from fhir_server.store.features import FeatureRecords
+from fhir_server.store.grants import Grant
 from fhir_server.store.mapping_runs import MappingRuns
 from fhir_server.store.mappings import MappingStates
 from fhir_server.store.packages import Package
+from fhir_server.store.users import User
 from tests.store.conftest import as_system, new_tenant
 from tests.store.resources import observation, patient
 
@@ -85,6 +90,21 @@ async def test_an_unknown_tenant_cannot_be_suspended_or_erased(any_store: Store)
             await change("nobody")
 
 
+async def authorize(store: Store, tenant: str) -> None:
+    """Something of each kind that the authorization server keeps."""
+    await store.clients.add(Client(tenant, "app", "An App", "public", "patient/*.rs"))
+    await store.handles.new(tenant, "code", {}, timedelta(minutes=1))
+    await store.grants.add(Grant(tenant, "app", "u1", ("patient/*.rs",)))
+    await store.revocations.revoke(tenant, "user", "u2")
+
+
+async def sign_in(store: Store, tenant: str) -> None:
+    """Somebody, a session and a failure."""
+    user = await store.users.add(User(tenant, "ann", "Ann"))
+    await store.sessions.begin(user, ("pwd",), timedelta(minutes=1), None, user.created)
+    await store.attempts.charge(tenant, "account:x", Pauses((), timedelta(minutes=1)))
+
+
 async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
     any_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +130,8 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
         package = Package("guide", "1.0.0", "digest", len(definitions))
         await any_store.packages.add(repository.tenant, package, definitions, lambda _: None)
         await FeatureRecords(any_store, repository.tenant).put([{"resourceType": "accounts/user", "id": "u1"}])
+        await authorize(any_store, repository.tenant.name)
+        await sign_in(any_store, repository.tenant.name)
     key = await any_store.keys.signing(name)
     await any_store.tenants.erase(name)
     assert await any_store.tenants.get(name) is None

@@ -1,0 +1,3 @@
+from tests.conformance.conftest import site
+
+__all__ = ["site"]
