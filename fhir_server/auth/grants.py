@@ -98,7 +98,7 @@ class ByCode(grants.AuthorizationCodeGrant):
             return Code(taken.content)
         # RFC 6749 §4.1.2: a code in the wrong hands, or twice, takes with it what was given for it.
         LOG.warning("an authorization code was used twice or by another client; its grant has been ended")
-        self.server.wait(self.server.issuing.end(self.server.tenant, taken.content["grant"]))
+        self.server.wait(self.server.issuing.spoil(self.server.tenant, taken.content["grant"]))
         return None
 
     def delete_authorization_code(self, authorization_code: Code) -> None:

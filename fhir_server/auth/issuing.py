@@ -77,6 +77,14 @@ class Issuing:
         await self.store.grants.end(tenant, grant_id)
         await self.store.revocations.revoke(tenant, "grant", grant_id)
 
+    async def spoil(self, tenant: str, grant_id: str) -> None:
+        """A grant whose code was used twice. Of all who use it at once one is answered, with tokens that are no good.
+
+        RFC 6749 §4.1.2
+        """
+        await self.store.grants.spoil(tenant, grant_id)
+        await self.store.revocations.revoke(tenant, "grant", grant_id)
+
     async def over(self, grant: Grant) -> bool:
         """Whether whom or what it depends on was revoked since, as the store says now."""
         depends: list[tuple[Kind, str]] = [("user", grant.user), ("client", grant.client)]

@@ -14,6 +14,8 @@ from fhir_server.store.errors import mongo_errors, mongo_writes
 from fhir_server.store.ids import uuid7
 from fhir_server.store.layout import Document
 
+SPOILED = -1
+"""The turn of a grant whose code was used twice: none of its refresh tokens is good, nor will be."""
 UNUSED = timedelta(minutes=10)
 """A grant whose code nobody redeems is forgotten."""
 
@@ -80,10 +82,15 @@ class Grants:
 
     async def of_user(self, tenant: str, user: str) -> list[Grant]:
         """The newest first."""
-        wanted = {"t": tenant, "user": user, "expires": {"$gt": datetime.now(UTC)}}
+        wanted = {"t": tenant, "user": user, "turn": {"$ne": SPOILED}, "expires": {"$gt": datetime.now(UTC)}}
         with mongo_errors:
             documents = await self._collection.find(wanted).to_list()
         return sorted(map(_grant, documents), key=lambda grant: grant.grant_id, reverse=True)
+
+    async def spoil(self, tenant: str, grant_id: str) -> None:
+        """As good as ended; whoever is being answered for its code still finds it."""
+        with mongo_writes:
+            await self._collection.update_one({"_id": _key(tenant, grant_id)}, {"$set": {"turn": SPOILED}})
 
     async def end(self, tenant: str, grant_id: str) -> None:
         """Its refresh tokens are good no more; what access tokens it gave out has to be revoked besides."""
