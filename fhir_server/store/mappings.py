@@ -83,6 +83,14 @@ class MappingStates:
             async for document in self._states.find(found, {"_id": 0}).sort([("source_pk", 1)]):
                 yield document
 
+    async def living_states(self, source: str) -> AsyncIterator[Document]:
+        """Every state of a source whose resource is there."""
+        found = {"tenant_id": self._tenant, "source_system": source, "status": {"$ne": "deleted"}}
+        wanted = {**found, "resource_id": {"$exists": True}}
+        with mongo_errors:
+            async for document in self._states.find(wanted, {"_id": 0, "errors": 0}).hint("row"):
+                yield document
+
     async def keys(self, source: str, table: str) -> AsyncIterator[str]:
         """Every primary key that has a state, in order: what a table is compared with to find deleted rows."""
         last: str | None = None

@@ -1,0 +1,35 @@
+"""What the rows of a source have become, page by page: each state with the resource that is stored now."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fhir_server.fhir.resource import Resource
+from fhir_server.mapping.features import is_feature
+from fhir_server.store.mappings import MappingStates
+from fhir_server.store.repository import Repository
+
+PAGE = 500
+
+State = dict[str, Any]
+Found = list[tuple[State, Resource | None]]
+
+
+async def living(states: MappingStates, repository: Repository, source: str) -> AsyncIterator[Found]:
+    """Pages of memory's size; None where a resource is told of and not there. Records of features are left out."""
+    page: list[State] = []
+    async for state in states.living_states(source):
+        if not is_feature(state["resource_type"]):
+            page.append(state)
+        if len(page) == PAGE:
+            yield await _with_resources(repository, page)
+            page = []
+    if page:
+        yield await _with_resources(repository, page)
+
+
+async def _with_resources(repository: Repository, page: list[State]) -> Found:
+    found = await repository.several((each["resource_type"], each["resource_id"]) for each in page)
+    versions = [found.get((each["resource_type"], each["resource_id"])) for each in page]
+    return [(each, version.resource() if version else None) for each, version in zip(page, versions, strict=True)]
