@@ -9,7 +9,9 @@ import typer
 
 from fhir_server.cli import (
     migrate_coverage,
+    migrate_drift,
     migrate_explain,
+    migrate_report,
     migrate_retry,
     migrate_shown,
     migrate_sync,
@@ -182,3 +184,5 @@ app.command("retry")(migrate_retry.retry)
 app.command("writeback")(migrate_writeback.writeback)
 app.command("explain")(migrate_explain.explain)
 app.command("coverage")(migrate_coverage.coverage)
+app.command("drift")(migrate_drift.drift)
+app.command("report")(migrate_report.report)

@@ -96,7 +96,7 @@ def _shape(node: Node, catalogue: Catalogue) -> Any:
 
 
 def declared_concepts(tables: Iterable[TableMapping]) -> Counter[str]:
-    """The places for a CodeableConcept: `Condition.code coded` where it may have a code, `Condition.code text` if not."""
+    """The places for a CodeableConcept: `Condition.code coded` if it may have a code, `Condition.code text` if not."""
     return Counter(
         f"{path} {CODED if may_be_coded else WORDS}"
         for table in tables

@@ -17,11 +17,10 @@ Found = list[tuple[State, Resource | None]]
 
 
 async def living(states: MappingStates, repository: Repository, source: str) -> AsyncIterator[Found]:
-    """Pages of memory's size; None where a resource is told of and not there. Records of features are left out."""
+    """Pages of memory's size; None where a resource is told of and not there, and for records of features."""
     page: list[State] = []
     async for state in states.living_states(source):
-        if not is_feature(state["resource_type"]):
-            page.append(state)
+        page.append(state)
         if len(page) == PAGE:
             yield await _with_resources(repository, page)
             page = []
@@ -30,6 +29,11 @@ async def living(states: MappingStates, repository: Repository, source: str) -> 
 
 
 async def _with_resources(repository: Repository, page: list[State]) -> Found:
-    found = await repository.several((each["resource_type"], each["resource_id"]) for each in page)
-    versions = [found.get((each["resource_type"], each["resource_id"])) for each in page]
+    wanted = {_key(each) for each in page if not is_feature(each["resource_type"])}
+    found = await repository.several(wanted) if wanted else {}
+    versions = [found.get(_key(each)) for each in page]
     return [(each, version.resource() if version else None) for each, version in zip(page, versions, strict=True)]
+
+
+def _key(state: State) -> tuple[str, str]:
+    return state["resource_type"], state["resource_id"]
