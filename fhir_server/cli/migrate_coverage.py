@@ -85,10 +85,12 @@ def _shown(result: Result) -> Iterator[Any]:
     if any(each["dropped"] for each in result["columns"]):
         yield _reasons(result["columns"])
     yield from (f"There is no declaration of {name}." for name in result["undeclared"])
-    yield _profiles(result["profiles"])
+    if result["profiles"]:
+        yield _profiles(result["profiles"])
     yield _sum("Places for concepts that may carry a code", result["concepts"])
     if "stored" in result:
-        yield _stored_profiles(result)
+        if result["stored"]["profiles"]:
+            yield _stored_profiles(result)
         yield _stored_concepts(result["stored"]["concepts"])
         yield _sum("Stored concepts that carry a code", result["stored"]["concepts"])
 

@@ -85,4 +85,4 @@ def _shown(result: dict[str, Any]) -> Iterator[Any]:
     if not result["values_compared"]:
         yield "Values were not compared, because columns are gone."
     matters = sum(each["matters"] for each in found)
-    yield f"{len(found)} differences, {matters} of them matter to the declarations."
+    yield f"Differences: {len(found)}. To the declarations matter: {matters}."
