@@ -4,6 +4,7 @@ https://www.w3.org/TR/WCAG22/"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from fhir_server.cli.report_tables import Shown, sections
 from fhir_server.mapping.reconciliation import Reconciled
 
+NUMBER = re.compile(r"(-?\d+(\.\d+)?)?")
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #8c959f; --shade: #f2f4f6; --bad: #a40e26;
   --good: #0a5c2b }
@@ -57,9 +59,18 @@ def _verdict(report: Reconciled) -> str:
 
 
 def _facts(report: Reconciled) -> str:
-    facts = {"Source": report.source, "Tenant": report.tenant, "Last run": report.run or "none", "Begun": report.at}
+    facts = {
+        "Source": report.source,
+        "Tenant": report.tenant,
+        "Last run": report.run or "none",
+        "Begun": _moment(report.at),
+    }
     rows = (f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items() if value)
     return f"<dl>{''.join(rows)}</dl>"
+
+
+def _moment(at: str | None) -> str | None:
+    return at and f"{at[:16].replace('T', ' ')} UTC"
 
 
 def _table(number: int, shown: Shown) -> str:
@@ -89,7 +100,7 @@ def _side(shown: Shown, at: int) -> str:
 
 
 def _is_number(rows: Iterable[Sequence[Any]], at: int) -> bool:
-    return all(isinstance(row[at], int) or row[at] == "" for row in rows)
+    return all(NUMBER.fullmatch(str(row[at])) for row in rows)
 
 
 def _written(value: Any) -> str:
