@@ -43,7 +43,7 @@ class TableRun:
 
     table: str
     rows: int = 0
-    resources: Counter[str] = field(default_factory=Counter)
+    resources: dict[str, int] = field(default_factory=dict)
     quarantined: int = 0
     seconds: float = 0.0
 
@@ -64,7 +64,7 @@ class SystemRun:
         """What one practice has of a table."""
         table = self.tables.setdefault(run["table"], TableRun(run["table"]))
         table.rows += run["rows"]
-        table.resources.update(resources)
+        table.resources = dict(sorted((Counter(table.resources) + Counter(resources)).items()))
         table.quarantined += run["counts"]["quarantined"]
         table.seconds += run["seconds"]
 
