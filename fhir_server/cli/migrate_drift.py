@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Annotated, Any
 
 import typer
 from rich.console import Group
@@ -26,6 +26,7 @@ def drift(
     url: Url,
     tenant: TenantName,
     source: SourceName = "pms",
+    show_values: Annotated[bool, typer.Option("--show-values", help="Also the new words themselves.")] = False,
     mongo_url: MongoUrl = None,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -40,13 +41,13 @@ def drift(
     """
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
     with explained():
-        result = run(_compared(chosen, source, url, tenant))
+        result = run(_compared(chosen, source, url, tenant, show_values=show_values))
     show(result, as_json, lambda: Group(*_shown(result)))
     if any(each["matters"] for each in result["drift"]):
         raise typer.Exit(1)
 
 
-async def _compared(chosen: Settings, name: str, url: str, tenant: str) -> dict[str, Any]:
+async def _compared(chosen: Settings, name: str, url: str, tenant: str, *, show_values: bool) -> dict[str, Any]:
     with source_at(url) as database:
         assert database is not None
         async with store_of(chosen) as store:
@@ -68,7 +69,7 @@ async def _compared(chosen: Settings, name: str, url: str, tenant: str) -> dict[
         "run": kept["run"],
         "at": kept["at"],
         "values_compared": whole,
-        "drift": [asdict(each) for each in found],
+        "drift": [asdict(each if show_values else replace(each, word=None)) for each in found],
     }
 
 
@@ -80,7 +81,8 @@ def _shown(result: dict[str, Any]) -> Iterator[Any]:
     table = Table("table", "column", "what", "", box=None, title="Since the last run", title_justify="left")
     for each in sorted(found, key=lambda each: not each["matters"]):
         what = f"[bold red]{each['kind']}[/]" if each["matters"] else each["kind"]
-        table.add_row(each["table"], each["column"], what, each["message"])
+        word = f" '{each['word']}'" if each["word"] else ""
+        table.add_row(each["table"], each["column"], what, each["message"] + word)
     yield table
     if not result["values_compared"]:
         yield "Values were not compared, because columns are gone."

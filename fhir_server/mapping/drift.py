@@ -25,6 +25,8 @@ class Drift:
     kind: str
     message: str
     matters: bool
+    word: str | None = None
+    """The new word of an enumeration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +98,14 @@ class Comparison:
         for word in sorted(word for digest, word in words.items() if digest not in known):
             lacking = [each for each in maps if word not in each.rows]
             if not maps or not lacking:
-                message = f"'{word}' is new, and known."
+                message = "A word is new, and known."
             elif all(each.other for each in lacking):
-                message = f"'{word}' is new; it becomes what the map '{lacking[0].name}' says of others."
+                message = f"A word is new; it becomes what the map '{lacking[0].name}' says of others."
             else:
                 closed = next(each for each in lacking if not each.other)
-                message = f"'{word}' is new, and the map '{closed.name}' has no line for it."
+                message = f"A word is new, and the map '{closed.name}' has no line for it."
             matters = any(not each.other for each in lacking)
-            yield Drift(table.table, name, "value new", message, matters)
+            yield Drift(table.table, name, "value new", message, matters, word)
 
 
 def _renamed(

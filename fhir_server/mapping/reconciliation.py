@@ -203,9 +203,8 @@ def _tell(found: Reckoning, report: Reconciled) -> None:
     for name, compared in sorted(found.outputs.items()):
         total = compared.total()
         whole += total.source
-        differing = {account: _account(each) for account, each in compared.differing().items()}
         line = {"table": table, "output": name, "accounts": len(compared.accounts), **_account(total)}
-        report.money.append({**line, "differing": differing})
+        report.money.append({**line, "differing": _by(compared.differing()), "by_account": _by(compared.accounts)})
         report.check(
             f"{table}: amounts of {name} with rounding, and those of the source",
             total.fhir + total.rounding,
@@ -216,6 +215,10 @@ def _tell(found: Reckoning, report: Reconciled) -> None:
         rows = found.left_out_rows[reason]
         report.money.append({"table": table, "output": f"not stored: {reason}", "rows": rows, "source": money(amount)})
     report.check(f"{table}: all amounts of the source, and the sum of these lines", found.all, whole)
+
+
+def _by(accounts: Mapping[str, Account]) -> Json:
+    return {name: _account(each) for name, each in accounts.items()}
 
 
 def _account(each: Account) -> Json:
