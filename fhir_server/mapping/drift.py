@@ -9,6 +9,7 @@ from typing import Any
 
 from fhir_server.mapping import schema
 from fhir_server.mapping.catalogue import Catalogue
+from fhir_server.mapping.inspection import columns
 from fhir_server.mapping.model import ColumnType, TableMapping
 from fhir_server.mapping.source import COMPATIBLE, Source
 
@@ -44,7 +45,7 @@ class Comparison:
         for table in self.catalogue.in_order():
             before = self.kept["schema"].get(table.table)
             if before and table.table in self.source.tables:
-                found += self._columns(table, before["columns"], self.source.columns(table.table))
+                found += self._columns(table, before["columns"], columns(self.source, table.table))
         return found
 
     def values(self) -> list[Drift]:

@@ -16,6 +16,7 @@ from fhir_server.mapping import walk
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.features import is_feature
 from fhir_server.mapping.identity import key_text
+from fhir_server.mapping.inspection import frequencies
 from fhir_server.mapping.model import TableMapping, table_leaves
 from fhir_server.mapping.outcome import DELETED, STATUSES
 from fhir_server.mapping.reckoning import Account, Reckoning
@@ -156,7 +157,7 @@ def _values(place: Place, database: Source, table: TableMapping, column: str) ->
     """The values of a column that one of its maps does not know, with how many rows have them."""
     steps = [step for leaf in table_leaves(table) if leaf.pipe.column.name == column for step in leaf.pipe.steps]
     maps = [place.catalogue.maps[str(step.args[0])] for step in steps if step.name == "map"]
-    counted = database.frequencies(table, column, place.whose)
+    counted = frequencies(database, table, column, place.whose)
     unknown = {value: count for value, count in counted if any(each.target(value) is None for each in maps)}
     return {str(value): count for value, count in list(unknown.items())[:MOST_VALUES]}
 

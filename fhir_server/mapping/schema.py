@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fhir_server.mapping.grammar import Step
+from fhir_server.mapping.inspection import columns, distinct
 from fhir_server.mapping.maps import ConceptMap
 from fhir_server.mapping.model import TableMapping, table_leaves
 from fhir_server.mapping.source import Source
@@ -28,13 +29,13 @@ def described(source: Source, tables: Iterable[TableMapping], whose: str | None,
     for table in tables:
         if table.table in source.tables:
             words = {name: sorted(seen(source, table, name, whose, key)) for name in enumerated(table)}
-            found[table.table] = {"columns": source.columns(table.table), "words": words}
+            found[table.table] = {"columns": columns(source, table.table), "words": words}
     return found
 
 
 def seen(source: Source, table: TableMapping, name: str, whose: str | None, key: bytes) -> Words:
     """The values of a column; none where there are too many for an enumeration."""
-    values = source.distinct(table, name, whose, MOST_WORDS + 1)
+    values = distinct(source, table, name, whose, MOST_WORDS + 1)
     if len(values) > MOST_WORDS:
         return {}
     words = {folded(each) for each in values if not (isinstance(each, str) and is_nothing(each))}

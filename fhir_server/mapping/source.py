@@ -24,7 +24,6 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.types import TypeEngine
 
 from fhir_server.mapping.convert_list import member_of
 from fhir_server.mapping.identity import key_text
@@ -113,35 +112,14 @@ class Source:
                 yield Problem(mapping.file, declared.line, message, "warning")
 
     def _types(self, name: str) -> dict[str, str]:
-        return {column: about["python"] for column, about in self.columns(name).items()}
-
-    def columns(self, name: str) -> dict[str, dict[str, Any]]:
-        """Each column of a table: its type as the database says it and as Python has it, and whether it may be null."""
-        return {
-            str(each["name"]): {
-                "type": str(each["type"]),
-                "python": _python_type(each["type"]),
-                "nullable": bool(each["nullable"]),
-            }
-            for each in inspect(self.engine).get_columns(name)
-        }
-
-    def frequencies(self, mapping: TableMapping, name: str, tenant: str | None) -> list[tuple[Any, int]]:
-        """The values that a column has with how many rows have each, most frequent first."""
-        value: ColumnElement[Any] = column(name)
-        count = func.count()
-        wanted = select(value, count).select_from(named(mapping.table)).group_by(value).order_by(count.desc(), value)
-        wanted = wanted.where(self.tenancy.rows(mapping, tenant), value.is_not(None))
-        with self.engine.connect() as connection:
-            return [(found, int(rows)) for found, rows in connection.execute(wanted)]
-
-    def distinct(self, mapping: TableMapping, name: str, tenant: str | None, most: int) -> list[Any]:
-        """The values that a column has, at most so many; null is none."""
-        value: ColumnElement[Any] = column(name)
-        wanted = select(value).select_from(named(mapping.table)).distinct().limit(most)
-        wanted = wanted.where(self.tenancy.rows(mapping, tenant), value.is_not(None))
-        with self.engine.connect() as connection:
-            return [found for (found,) in connection.execute(wanted)]
+        """The Python type of each column, empty where SQLAlchemy knows none."""
+        found = {}
+        for each in inspect(self.engine).get_columns(name):
+            try:
+                found[str(each["name"])] = each["type"].python_type.__name__
+            except NotImplementedError:
+                found[str(each["name"])] = ""
+        return found
 
     def tenants(self, mapping: TableMapping) -> list[str]:
         """The tenants that a table has rows of."""
@@ -268,14 +246,6 @@ class Source:
                 rows = connection.execute(wanted.where(_any_key(mapping, some)))
                 found |= {":".join(map(key_text, row)) for row in rows}
         return found
-
-
-def _python_type(kind: TypeEngine[Any]) -> str:
-    """Empty where SQLAlchemy knows none."""
-    try:
-        return kind.python_type.__name__
-    except NotImplementedError:
-        return ""
 
 
 def _pointing(
