@@ -21,6 +21,8 @@ from fhir_server.mapping.profiles import ANYTHING, Alternatives, Profile, met, w
 
 CONCEPT = "CodeableConcept"
 IN_WORDS = "cctext"
+READ_WITH = "read with "
+"""How the reason begins why a table does nothing with a column that another one reads with its rows."""
 LEGACY = {"use": "secondary", "system": "urn:legacy", "value": ANYTHING}
 """The identifier with the key of the row, which is in every resource that can have one."""
 
@@ -45,9 +47,13 @@ class Claims:
 
 
 def columns(tables: Iterable[TableMapping]) -> list[Columns]:
-    return [
-        Columns(each.table, tuple(name for name in each.columns if name not in each.drop), each.drop) for each in tables
-    ]
+    """What the declaration of another table reads with its rows is used."""
+    return [_columns(each) for each in tables]
+
+
+def _columns(table: TableMapping) -> Columns:
+    dropped = {name: reason for name, reason in table.drop.items() if not reason.startswith(READ_WITH)}
+    return Columns(table.table, tuple(name for name in table.columns if name not in dropped), dropped)
 
 
 def claims(catalogue: Catalogue, tables: Iterable[TableMapping]) -> list[Claims]:

@@ -10,6 +10,7 @@ from sqlalchemy import MetaData
 
 from fhir_server.mapping import catalogue
 from fhir_server.mapping.catalogue import Catalogue
+from fhir_server.mapping.coverage import READ_WITH
 from fhir_server.mapping.model import Leaf, TableMapping, table_leaves
 from fhir_server.mapping.text import folded
 from seed import emr_schema, hpms_schema, ivr_schema, mk_schema, pms_schema
@@ -26,8 +27,6 @@ SAMPLES: dict[str, MetaData] = {
 }
 TEXT = ("note", "cctext")
 """Converters that keep whatever is written."""
-READ_WITH = "read with "
-"""Why the columns of a table are dropped whose rows are read as children of another."""
 
 
 @cache
