@@ -101,9 +101,10 @@ def _values(found: Mapping[str, int]) -> str:
 
 def dangling(report: Reconciled) -> Shown:
     rows = [(each["table"], each["reference"], each["rows"]) for each in report.dangling]
-    nothing = "Every row that is referred to is there."
-    columns = ("table", "reference", "rows")
-    return Shown("References that lead nowhere", "Rows that point to rows that are not there", columns, rows, nothing)
+    nothing = "Everything that is referred to is there."
+    columns = ("table", "reference", "how many")
+    caption = "To rows that the source does not have, and to resources that are not stored"
+    return Shown("References that lead nowhere", caption, columns, rows, nothing)
 
 
 def money(report: Reconciled) -> Iterator[Shown]:

@@ -89,7 +89,7 @@ async def reconciled(place: Place) -> Reconciled:
     report.run, report.at = kept.get("run"), kept.get("at")
     await _tables(place, report, kept.get("tables", {}))
     await _findings(place, report)
-    report.dangling = list(_dangling(catalogue, kept.get("tables", {})))
+    report.dangling += _dangling(catalogue, kept.get("tables", {}))
     if place.database:
         for each in catalogue.sums:
             await _money(place, place.database, each, report)
@@ -99,7 +99,7 @@ async def reconciled(place: Place) -> Reconciled:
 async def _tables(place: Place, report: Reconciled, runs: Mapping[str, Json]) -> None:
     """Counts by table, of the last run and as it stands; each table once, in load order."""
     rows = await place.states.row_counts(place.catalogue.source)
-    claimed, there = await _resources(place)
+    claimed, there = await _resources(place, report)
     for table in place.catalogue.in_order():
         name, run = table.table, runs.get(table.table)
         now = {status: rows.get(name, {}).get(status, 0) for status in STATUSES if rows.get(name, {}).get(status)}
@@ -125,19 +125,40 @@ def _present(database: Source, table: TableMapping, whose: str | None) -> int:
     return database.count(table, whose)
 
 
-async def _resources(place: Place) -> tuple[Counter[str], dict[str, Counter[str]]]:
+async def _resources(place: Place, report: Reconciled) -> tuple[Counter[str], dict[str, Counter[str]]]:
     """By table: how many resources its rows are said to have become, and those that are there, by type.
 
-    Records of features are taken as told.
+    Records of features are taken as told. What the resources refer to is looked for as well.
     """
     claimed: Counter[str] = Counter()
+    lost: Counter[tuple[str, str]] = Counter()
     there: dict[str, Counter[str]] = {table.table: Counter() for table in place.catalogue.in_order()}
     async for page in walk.living(place.states, place.repository, place.catalogue.source):
         for state, resource in page:
             claimed[state["source_table"]] += 1
             if resource or is_feature(state["resource_type"]):
                 there.setdefault(state["source_table"], Counter())[state["resource_type"]] += 1
+        lost.update(await _lost(place, page))
+    report.dangling = [
+        {"table": table, "reference": reference, "rows": count} for (table, reference), count in sorted(lost.items())
+    ]
     return claimed, there
+
+
+async def _lost(place: Place, page: walk.Found) -> list[tuple[str, str]]:
+    """References of stored resources to what is not stored, each with the table of its resource."""
+    found = [
+        (state["source_table"], *each)
+        for state, resource in page
+        if resource
+        for each in walk.references(resource, resource["resourceType"])
+    ]
+    there = await place.repository.existing((resource_type, resource_id) for *_, resource_type, resource_id in found)
+    return [
+        (table, f"{path} -> {resource_type}, which is not stored")
+        for table, path, resource_type, resource_id in found
+        if (resource_type, resource_id) not in there
+    ]
 
 
 async def _findings(place: Place, report: Reconciled) -> None:
