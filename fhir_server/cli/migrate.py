@@ -7,7 +7,16 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from fhir_server.cli import migrate_explain, migrate_retry, migrate_shown, migrate_sync, migrate_writeback
+from fhir_server.cli import (
+    migrate_coverage,
+    migrate_drift,
+    migrate_explain,
+    migrate_report,
+    migrate_retry,
+    migrate_shown,
+    migrate_sync,
+    migrate_writeback,
+)
 from fhir_server.cli.common import (
     DataDir,
     Json,
@@ -174,3 +183,6 @@ app.command("sync")(migrate_sync.sync)
 app.command("retry")(migrate_retry.retry)
 app.command("writeback")(migrate_writeback.writeback)
 app.command("explain")(migrate_explain.explain)
+app.command("coverage")(migrate_coverage.coverage)
+app.command("drift")(migrate_drift.drift)
+app.command("report")(migrate_report.report)

@@ -9,12 +9,13 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
 
-from fhir_server.mapping import declaration, document, maps, profiles, systems, writable
+from fhir_server.mapping import declaration, document, maps, profiles, sums, systems, writable
 from fhir_server.mapping.ciphers import SCHEMES
 from fhir_server.mapping.maps import ConceptMap
 from fhir_server.mapping.model import Output, TableMapping, output_leaves
 from fhir_server.mapping.problem import MappingError, Problem, refuse, suggestion
 from fhir_server.mapping.profiles import Profile
+from fhir_server.mapping.sums import Sum
 from fhir_server.mapping.systems import Systems
 from fhir_server.mapping.writable import Writable
 
@@ -45,6 +46,8 @@ class Catalogue:
     """What goes back into the source, by table."""
     units: str = RECORDED
     """As measurements were recorded, or `metric`."""
+    sums: tuple[Sum, ...] = ()
+    """Amounts that are compared account by account."""
 
     def in_order(self) -> Iterator[TableMapping]:
         """Declarations in load order: parents before what refers to them."""
@@ -79,6 +82,7 @@ def load(source: str, *, base: str = DEFAULT_BASE, root: Traversable | None = No
         keys=_keys(about, f"{source}/{SOURCE_FILE}"),
         organization=_organization(about, f"{source}/{SOURCE_FILE}"),
         writeback=_writeback(root, source),
+        sums=_sums(about, f"{source}/{SOURCE_FILE}"),
         tables=_tables(root, source),
         maps=_maps(root, known_systems),
         systems=known_systems,
@@ -112,6 +116,14 @@ def _organization(about: document.Table, file: str) -> str | None:
 def _writeback(root: Traversable, source: str) -> Mapping[str, Writable]:
     file = f"{source}/{writable.FILE}"
     return writable.read(_text(root, file), file) if root.joinpath(source, writable.FILE).is_file() else {}
+
+
+def _sums(about: document.Table, file: str) -> tuple[Sum, ...]:
+    """The part `sums` of a source, by table."""
+    if "sums" not in about.entries:
+        return ()
+    known = document.texts(about.entries["tables"], file, "tables")
+    return sums.read(document.table(about.entries["sums"], file, "sums"), file, known)
 
 
 def _root() -> Traversable:

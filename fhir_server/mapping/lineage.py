@@ -5,15 +5,15 @@ Pure: what is read, and whether values may be shown, is the caller's affair.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.mapping.catalogue import Catalogue
-from fhir_server.mapping.compile import compiled
+from fhir_server.mapping.compile import Draft, compiled
 from fhir_server.mapping.context import Context
-from fhir_server.mapping.fault import Finding
 from fhir_server.mapping.grammar import Column
+from fhir_server.mapping.identity import merged_key
 from fhir_server.mapping.model import Each, First, Group, Items, Leaf, Node, Output, TableMapping
 from fhir_server.mapping.rows import Rows
 from fhir_server.mapping.source import Row
@@ -33,12 +33,14 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One resource that a row became."""
+    """One resource that a row became, or several rows together."""
 
     output: str
     key: str
     reference: str
     elements: tuple[Element, ...]
+    rows: tuple[str, ...] = ()
+    """The keys of the rows that became it together; none where it is one row's own."""
 
 
 def declared(output: Output) -> Iterator[Element]:
@@ -79,20 +81,29 @@ def _written(column: Column, items: str = "") -> str:
 
 
 def explained(table: TableMapping, catalogue: Catalogue, row: Row, related: Any, context: Context) -> list[Explained]:
-    """What one row becomes, element by element; what it becomes together with others is explained by `merged`."""
+    """What one row becomes, element by element; what it becomes together with others is told by `explained_merge`."""
     traces: list[Leaf] = []
     found = compiled(table, catalogue, traces)
-    findings: list[Finding] = []
-    drafts = found.drafts(row, found.key(row), related, context, findings)
-    return [
-        Explained(
-            draft.output,
-            draft.key,
-            f"{draft.resource['resourceType']}/{draft.resource['id']}",
-            tuple(_walked(draft.resource, draft.resource["resourceType"], traces)),
-        )
-        for draft in drafts
-    ]
+    return list(_explained(found.drafts(row, found.key(row), related, context, []), traces))
+
+
+def explained_merge(rows: Rows, catalogue: Catalogue, merge: str, value: Any) -> list[Explained]:
+    """What the rows that share a value become together; none where no row has it."""
+    table, traces = rows.table.table, list[Leaf]()
+    several = rows.source.merged(table, table.merges[merge], {value}, rows.tenant).get(value, [])
+    if not several:
+        return []
+    found = compiled(table, catalogue, traces)
+    row, whole = rows.together(merge, several, rows.source.related(table, several))
+    drafts = found.merged(merge, row, merged_key(value), whole, rows.context, [])
+    return list(_explained(drafts, traces, tuple(map(found.key, several))))
+
+
+def _explained(drafts: Iterable[Draft], traces: list[Leaf], rows: tuple[str, ...] = ()) -> Iterator[Explained]:
+    for draft in drafts:
+        resource_type = draft.resource["resourceType"]
+        elements = tuple(_walked(draft.resource, resource_type, traces))
+        yield Explained(draft.output, draft.key, f"{resource_type}/{draft.resource['id']}", elements, rows)
 
 
 def _walked(value: Any, path: str, traces: list[Leaf]) -> Iterator[Element]:

@@ -13,6 +13,15 @@ from fhir_server.mapping.problem import refuse
 
 Alternatives = tuple[tuple[str, ...], ...]
 """Paths below the resource, any of which will do; the last step may say its value, `status=final`."""
+EXTENSION = "extension("
+"""How a step to the extension begins whose URL ends as the brackets say."""
+
+
+class _Anything:
+    """Stands in a template for what a row will say: whatever is looked for may be in it."""
+
+
+ANYTHING = _Anything()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +30,26 @@ class Profile:
     url: str
     resource_type: str
     mandatory: tuple[Alternatives, ...]
+    supports: tuple[Alternatives, ...]
+    """What must be supported where the source has it."""
 
     def claimed(self, resource: Resource) -> bool:
         """Whether every mandatory element has a value."""
-        return all(any(_has(resource, path) for path in each) for each in self.mandatory)
+        return all(met(resource, each) for each in self.mandatory)
+
+
+def met(resource: Any, wanted: Alternatives) -> bool:
+    """Whether one of the paths has a value."""
+    return any(_has(resource, path) for path in wanted)
+
+
+def written(wanted: Alternatives) -> str:
+    """The paths as a declaration of profiles has them."""
+    return " or ".join(".".join(path) for path in wanted)
 
 
 def _has(value: Any, path: tuple[str, ...]) -> bool:
-    if not path:
+    if not path or value is ANYTHING:
         return value is not None
     if isinstance(value, list):
         return any(_has(each, path) for each in value)
@@ -36,8 +57,11 @@ def _has(value: Any, path: tuple[str, ...]) -> bool:
         return False
     if path[0] in value:
         return _has(value[path[0]], path[1:])
+    if path[0].startswith(EXTENSION):
+        end = f"/{path[0][len(EXTENSION) : -1]}"
+        return any(str(each.get("url", "")).endswith(end) for each in value.get("extension", ()))
     name, _, wanted = path[0].partition("=")
-    return bool(wanted) and value.get(name) == wanted
+    return bool(wanted) and value.get(name) in (wanted, ANYTHING)
 
 
 def read(raw: str, file: str) -> Mapping[str, Profile]:
@@ -47,13 +71,17 @@ def read(raw: str, file: str) -> Mapping[str, Profile]:
 
 
 def _profile(name: str, found: document.Table, file: str) -> Profile:
-    for part in ("url", "type", "mandatory"):
+    for part in ("url", "type", "mandatory", "supports"):
         if part not in found.entries:
             raise refuse(file, found.line, f"The profile '{name}' says its {part}.")
-    mandatory = plain(found.entries["mandatory"])
     return Profile(
         name=name,
         url=text(found.entries["url"], file, "url"),
         resource_type=text(found.entries["type"], file, "type"),
-        mandatory=tuple(tuple(tuple(path.split(".")) for path in each.split(" or ")) for each in mandatory),
+        mandatory=_paths(found.entries["mandatory"]),
+        supports=_paths(found.entries["supports"]),
     )
+
+
+def _paths(found: document.Node) -> tuple[Alternatives, ...]:
+    return tuple(tuple(tuple(path.split(".")) for path in each.split(" or ")) for each in plain(found))

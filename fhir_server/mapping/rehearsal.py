@@ -21,6 +21,8 @@ SERVERS_OWN = ("versionId", "lastUpdated")
 class Rehearsal(Sink):
     """Compares with what is stored."""
 
+    writes = False
+
     def __init__(self, store: Store, tenant: Tenant, secret: bytes, origins: Origins):
         super().__init__(store, tenant, secret, origins)
         self._shared: set[str] = set()

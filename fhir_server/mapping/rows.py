@@ -213,6 +213,10 @@ class Rows:
             if not self._is_current(known.get(key, {}).get(name)):
                 outcome.drafts.append(draft)
 
+    def value_of(self, merge: str, row: Sequence[Any]) -> Any:
+        """What a row is merged by; None where it is merged with none."""
+        return self._raw_value(merge, row)
+
     def _raw_value(self, merge: str, row: Sequence[Any]) -> Any:
         """What a row is merged by, as the source has it."""
         found = self._merged_by(merge, row)
@@ -252,12 +256,18 @@ class Rows:
             outcome.status = UNCHANGED
             return outcome
         if rows:
-            outcome.row, lead = self._lead(rows, related)
+            outcome.row, whole = self.together(merge, rows, related)
             outcome.changed_at = self._changed_at(outcome.row)
-            whole = {**lead, merge: [self._item(*each) for each in zip(rows, related, strict=True)]}
-            outcome.change = self.table.change(outcome.row, lead, self.context)
+            outcome.change = self.table.change(outcome.row, whole, self.context)
             outcome.drafts = self.table.merged(merge, outcome.row, key, whole, self.context, outcome.findings)
         return self._judged(outcome)
+
+    def together(
+        self, merge: str, rows: Sequence[Row], related: Sequence[dict[str, Any]]
+    ) -> tuple[Row, dict[str, Any]]:
+        """The rows of a group as one row, and what is read with it: the parents, and the group as a list."""
+        row, lead = self._lead(rows, related)
+        return row, {**lead, merge: [self._item(*each) for each in zip(rows, related, strict=True)]}
 
     def _lead(self, rows: Sequence[Row], related: Sequence[dict[str, Any]]) -> tuple[Row, dict[str, Any]]:
         """One row for a group: each column says what it said last, in the order of change, nothing not counted."""

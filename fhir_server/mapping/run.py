@@ -15,6 +15,7 @@ from time import monotonic
 
 from sqlalchemy import ColumnElement, and_
 
+from fhir_server.mapping import kept
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.compile import Compiled, compiled
 from fhir_server.mapping.context import Context
@@ -64,7 +65,12 @@ class Migration:
             await self.whole(compiled(table, self.catalogue), Span(), report.run_id, found, progress)
             if found.stopped:
                 break
+        await self.keep(report)
         return report
+
+    async def keep(self, report: Report) -> None:
+        """What is asked about a run later."""
+        await kept.keep(self.sink, self.source, self.catalogue, self.options.source_tenant, report)
 
     async def whole(
         self,

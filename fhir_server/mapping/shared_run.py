@@ -13,11 +13,13 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
 from fhir_server.mapping.catalogue import versioned
+from fhir_server.mapping.changes import Changes
 from fhir_server.mapping.compile import Compiled, compiled
 from fhir_server.mapping.model import TableMapping
 from fhir_server.mapping.outcome import Report, TableReport, table_report
@@ -109,11 +111,12 @@ class SharedRun:
         return Report(run.job_id, run.given["source"], run.tenant, run.created.replace(tzinfo=UTC), tables)
 
     async def _lead(self, run: Job, progress: Progress) -> None:
-        cursor = {"done": [], "plans": {}, **(run.cursor or {})}
+        cursor = {"done": [], "plans": {}, "marks": {}, **(run.cursor or {})}
         async with self._alive(run):
             for name in run.given["tables"][len(cursor["done"]) :]:
                 table = self._table(name)
                 if name not in cursor["plans"]:
+                    cursor["marks"][name] = await self._marked(table)
                     cursor["plans"][name] = await self._plan(table)
                     await self.jobs.advance(run, cursor=cursor)
                 report = await self._led(run, table, cursor["plans"][name], progress)
@@ -121,7 +124,27 @@ class SharedRun:
                 await self.jobs.advance(run, cursor=cursor)
                 if report.stopped:
                     break
+                await self._followed(table, cursor["marks"].get(name))
+            await self.migration.keep(self._report(replace(run, cursor=cursor)))
         await self.jobs.end(run, "failed" if cursor["done"] and cursor["done"][-1]["stopped"] else "finished")
+
+    async def _marked(self, table: Compiled) -> dict[str, Any] | None:
+        """How far the table can be read now, so that `sync` goes on from here; a part of a table is no start."""
+        options, now = self.migration.options, datetime.now(UTC)
+        if options.since:
+            return None
+        source, tables, zone = self.migration.source, self.migration.catalogue.tables, self.migration.context.zone
+        marks = await asyncio.to_thread(Changes(source, tables, now, zone, timedelta()).marks, table.table)
+        return {"version": table.table.version, "marks": dict(marks or {}), "at": now, "whole": now}
+
+    async def _followed(self, table: Compiled, marked: dict[str, Any] | None) -> None:
+        """Where the next look begins, now that all rows before it are stored."""
+        if marked is None:
+            return
+        runs, source, name = self.migration.sink.runs, table.table.source, table.table.table
+        before = await runs.cursor(source, name) or {}
+        reconciled = marked["at"] if self.migration.options.reconcile else before.get("reconciled")
+        await runs.keep_cursor(source, name, {**marked, "reconciled": reconciled})
 
     async def _plan(self, table: Compiled) -> list[Any]:
         """The last key of each range but the last, which has no end."""

@@ -31,6 +31,7 @@ from fhir_server.mapping.provenance import OFF, Origins, Stored, changes, mode
 from fhir_server.mapping.rows import WHOLE_ROW, inactive
 from fhir_server.store.connection import Store
 from fhir_server.store.features import FeatureRecords
+from fhir_server.store.mapping_runs import MappingRuns
 from fhir_server.store.mappings import MappingStates
 from fhir_server.store.tenants import Tenant
 
@@ -46,11 +47,15 @@ FHIR_VERSION = "4.0.1"
 class Sink:
     """The store of one tenant, as the mapping engine writes to it."""
 
+    writes = True
+    """Whether anything is kept of what is stored here."""
+
     def __init__(self, store: Store, tenant: Tenant, secret: bytes, origins: Origins):
         self.tenant = tenant.name
         self.repository = store.repository(tenant, Caller.system(tenant.name, "migration"))
         self.states = MappingStates(store, tenant)
         self.records = FeatureRecords(store, tenant)
+        self.runs = MappingRuns(store, tenant)
         self.origins = origins
         self._declared: set[str] = set()
         self._told: dict[str, str | None] = {}

@@ -53,6 +53,8 @@ class Sync:
                 found = TableReport(mapping.table)
                 report.tables.append(found)
                 await self._table(compiled(mapping, self.migration.catalogue), report.run_id, found, progress)
+        if await self.runs.last(self.source) is None:
+            await self.migration.keep(report)
         return report
 
     async def _table(self, table: Compiled, run_id: str, report: TableReport, progress: Progress) -> None:
@@ -64,8 +66,11 @@ class Sync:
         if report.stopped:
             return
         kept = {"version": table.table.version, "marks": dict(plan.marks or {}), "at": self.clock()}
-        reconciled = self.clock() if plan.reconciles else before.get("reconciled")
-        await self.runs.keep_cursor(self.source, table.table.table, {**kept, "reconciled": reconciled})
+        times = {
+            "whole": self.clock() if plan.whole else _whole(before),
+            "reconciled": self.clock() if plan.reconciles else before.get("reconciled"),
+        }
+        await self.runs.keep_cursor(self.source, table.table.table, {**kept, **times})
 
     def _plan(self, table: Compiled, before: dict[str, Any]) -> Plan:
         """Once a day keys are compared, and tables read whole whose rows hold others: a deleted one leaves no time."""
@@ -78,10 +83,17 @@ class Sync:
             before["at"].replace(tzinfo=UTC) if before else None,
         )
         marks = changes.marks(table.table)
-        last = before.get("reconciled")
-        due = last is None or self.clock() - last.replace(tzinfo=UTC) >= DAILY
         known = before.get("marks") or {}
         whole = marks is None or before.get("version") != table.table.version or not same_around(known, marks)
-        whole = whole or (due and bool(table.table.read_with or table.table.merges))
+        whole = whole or (self._is_due(_whole(before)) and bool(table.table.read_with or table.table.merges))
         span = Span() if whole else Span(where=changes.where(table.table, known))
-        return Plan(marks, span, whole, due)
+        return Plan(marks, span, whole, self._is_due(before.get("reconciled")))
+
+    def _is_due(self, last: datetime | None) -> bool:
+        return last is None or self.clock() - last.replace(tzinfo=UTC) >= DAILY
+
+
+def _whole(before: dict[str, Any]) -> datetime | None:
+    """When a table was last read whole; there were times when it was read so whenever its keys were compared."""
+    found: datetime | None = before.get("whole", before.get("reconciled"))
+    return found

@@ -59,6 +59,38 @@ class MappingStates:
                 counted.setdefault(group["_id"]["table"], {})[group["_id"]["status"]] = group["n"]
         return counted
 
+    async def row_counts(self, source: str) -> dict[str, dict[str, int]]:
+        """How many rows there are by table and what became of them; each counts once, whatever its outputs say.
+
+        A row in quarantine is just that, though what it became before may still be there.
+        """
+        row = {"$group": {"_id": {"table": "$source_table", "pk": "$source_pk"}, "all": {"$addToSet": "$status"}}}
+        ranked: Any = "deleted"
+        for status in ("skipped", "mapped", "mapped_with_warnings", "quarantined"):
+            ranked = {"$cond": [{"$in": [status, "$all"]}, status, ranked]}
+        counted = {"$group": {"_id": {"table": "$_id.table", "status": ranked}, "n": {"$sum": 1}}}
+        found = {"tenant_id": self._tenant, "source_system": source, "source_pk": {"$not": {"$regex": "^~"}}}
+        rows: dict[str, dict[str, int]] = {}
+        with mongo_errors:
+            async for group in await self._states.aggregate([{"$match": found}, row, counted], allowDiskUse=True):
+                rows.setdefault(group["_id"]["table"], {})[group["_id"]["status"]] = group["n"]
+        return rows
+
+    async def findings(self, source: str) -> list[Document]:
+        """What was found wrong with rows as they are known now: by table, code and place the number of rows."""
+        where = {"$cond": [{"$eq": ["$errors.column", ""]}, "$errors.path", "$errors.column"]}
+        about = {"table": "$source_table", "code": "$errors.code", "severity": "$errors.severity", "where": where}
+        steps: list[Document] = [
+            {"$match": {"tenant_id": self._tenant, "source_system": source, "errors.0": {"$exists": True}}},
+            {"$unwind": "$errors"},
+            {"$group": {"_id": {**about, "pk": "$source_pk"}}},
+            {"$group": {"_id": {name: f"$_id.{name}" for name in about}, "rows": {"$sum": 1}}},
+            {"$sort": {"rows": -1, "_id": 1}},
+        ]
+        with mongo_errors:
+            groups = await (await self._states.aggregate(steps, allowDiskUse=True)).to_list()
+        return [{**group["_id"], "rows": group["rows"]} for group in groups]
+
     async def with_status(
         self, source: str, status: str, *, table: str | None = None, limit: int = 100
     ) -> list[Document]:
@@ -81,6 +113,14 @@ class MappingStates:
         found = {**self._of(source, table), "output": output, "status": {"$nin": ["deleted", "quarantined"]}}
         with mongo_errors:
             async for document in self._states.find(found, {"_id": 0}).sort([("source_pk", 1)]):
+                yield document
+
+    async def living_states(self, source: str) -> AsyncIterator[Document]:
+        """Every state of a source whose resource is there."""
+        found = {"tenant_id": self._tenant, "source_system": source, "status": {"$ne": "deleted"}}
+        wanted = {**found, "resource_id": {"$exists": True}}
+        with mongo_errors:
+            async for document in self._states.find(wanted, {"_id": 0, "errors": 0}).hint("row"):
                 yield document
 
     async def keys(self, source: str, table: str) -> AsyncIterator[str]:
