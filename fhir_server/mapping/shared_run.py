@@ -21,11 +21,12 @@ from typing import Any
 from fhir_server.mapping.catalogue import versioned
 from fhir_server.mapping.changes import Changes
 from fhir_server.mapping.compile import Compiled, compiled
+from fhir_server.mapping.database import SourceError
 from fhir_server.mapping.model import TableMapping
 from fhir_server.mapping.outcome import Report, TableReport, table_report
 from fhir_server.mapping.run import Migration, Progress
 from fhir_server.mapping.snapshot import row_hash
-from fhir_server.mapping.source import Row, SourceError, Span
+from fhir_server.mapping.source import Row, Span
 from fhir_server.store.jobs import Job, Jobs, LeaseLost, new_owner
 
 RUN, PART = "migration", "migration-part"
