@@ -72,25 +72,13 @@ def postgresql(folder: Path) -> Iterator[Callable[[str], str]]:
         os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
     data = folder / "data"
     environment = {**os.environ, "LD_LIBRARY_PATH": ":".join(str(FETCHED / each) for each in LIBRARIES)}
-    made = subprocess.run(
-        [
-            initdb,
-            "--pgdata",
-            data,
-            "--username=test",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--no-sync",
-            "--locale=C.UTF-8",
-        ],
-        capture_output=True,
-        user=user,
-        cwd=folder,
-        env=environment,
-        check=False,
-    )
-    if made.returncode:
-        pytest.skip(f"PostgreSQL cannot be set up here: {made.stderr.decode()[-500:]}")
+    command = [initdb, "--pgdata", data, "--username=test", "--auth=trust", "--encoding=UTF8", "--no-sync"]
+    try:
+        subprocess.run(
+            [*command, "--locale=C.UTF-8"], capture_output=True, user=user, cwd=folder, env=environment, check=True
+        )
+    except (OSError, subprocess.CalledProcessError) as fault:
+        pytest.skip(f"PostgreSQL cannot be set up here: {getattr(fault, 'stderr', fault)!r}")
     settings = {
         "listen_addresses": "",
         "unix_socket_directories": folder,
@@ -100,9 +88,8 @@ def postgresql(folder: Path) -> Iterator[Callable[[str], str]]:
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     url = f"postgresql://test@/{{}}?host={folder}"
-    with _running(
-        [initdb.with_name("postgres"), "-D", data, *options], folder, signal.SIGINT, user
-    ):  # At once, whoever is connected.
+    at_once = signal.SIGINT
+    with _running([initdb.with_name("postgres"), "-D", data, *options], folder, at_once, user):
         _answers(url.format("postgres"), folder, ".s.PGSQL.5432")
         yield _maker(url, "postgres", "CREATE DATABASE {}")
 

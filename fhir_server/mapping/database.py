@@ -47,26 +47,26 @@ class Database:
         try:
             made = with_driver(url)
             self.engine = opened(made)
-            self._structure = create_engine(_for_reading(made))
+            self.structure = create_engine(_for_reading(made))
             self.types = cache(self._types)
-            seen = inspect(self._structure)
+            seen = inspect(self.structure)
             self.tables = {*seen.get_table_names(), *seen.get_view_names()}
         except (ArgumentError, NoSuchModuleError, ImportError) as fault:
             raise SourceError(f"The source cannot be opened: {lacking(fault)}") from fault
         except SQLAlchemyError as fault:
             raise SourceError(f"The source does not answer: {fault.__class__.__name__}.") from fault
-        self.backend = made.get_backend_name()
+        self.backend, self.name = made.get_backend_name(), str(made)
 
     def expect(self, tables: Mapping[str, TableMapping]) -> None:
         """A database knows of itself what is in it."""
 
     def close(self) -> None:
         self.engine.dispose()
-        self._structure.dispose()
+        self.structure.dispose()
 
     def _types(self, name: str) -> Mapping[str, TypeEngine[Any]]:
         """The type of each column of a table."""
-        return {str(each["name"]): each["type"] for each in inspect(self._structure).get_columns(name)}
+        return {str(each["name"]): each["type"] for each in inspect(self.structure).get_columns(name)}
 
 
 def with_driver(url: str) -> URL:

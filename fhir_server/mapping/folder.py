@@ -48,6 +48,7 @@ class Folder:
         path = Path(unquote(parts.path) if parts.scheme in SCHEMES else place)
         if not path.is_dir():
             raise SourceError(f"There is no folder {path}.")
+        self.name = str(path.resolve())
         self.files = tables(path, dialect(query))
         if not self.files:
             raise SourceError(f"{path} has no file of a table: <table>.csv or <table>.jsonl, .gz or not.")
@@ -70,6 +71,11 @@ class Folder:
             if self._sorted is None:
                 self._sorted = Sorted(self.files, self._declared)
             return self._sorted.engine
+
+    @property
+    def structure(self) -> Engine:
+        """What the tables are made of."""
+        return self.engine
 
     def close(self) -> None:
         if self._sorted:

@@ -59,7 +59,7 @@ async def begun(jobs: Jobs, migration: Migration, tables: Sequence[str]) -> tupl
     tenant, catalogue, options = migration.sink.tenant, migration.catalogue, migration.options
     chosen = [table for table in catalogue.in_order() if not tables or table.table in tables]
     versions = [versioned(table, catalogue).version for table in chosen]
-    about = [str(migration.source.engine.url), options.source_tenant, options.since, options.reconcile]
+    about = [migration.source.place.name, options.source_tenant, options.since, options.reconcile]
     signature = row_hash("", [*about, *versions], [table.table for table in chosen])
     for job in await jobs.listed(tenant, RUN):
         if not job.open or job.given["source"] != catalogue.source:
