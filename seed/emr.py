@@ -24,11 +24,12 @@ def write(
     tenant: str = "practice",
     seed: int = 1,
     key: str = SAMPLE_KEY,
+    strict: bool = False,
     progress: Progress = lambda _, __: None,
 ) -> dict[str, int]:
     """Writes the database anew: `rows` patients; says how many rows each table has. `key` seals encrypted columns."""
-    practice = Practice(tenant, rows, Random(seed), strict=is_strict(url), key=key, seed=seed)
-    return written(url, emr_schema.METADATA, _tables(practice), progress)
+    practice = Practice(tenant, rows, Random(seed), strict=strict or is_strict(url), key=key, seed=seed)
+    return written(url, emr_schema.METADATA, _tables(practice), progress, strict=practice.strict)
 
 
 def _tables(practice: Practice) -> Iterator[tuple[Table, Iterable[Row]]]:

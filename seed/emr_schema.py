@@ -10,7 +10,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     Date,
-    DateTime,
     Index,
     Integer,
     MetaData,
@@ -20,6 +19,8 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+
+from seed.database import MOMENT
 
 METADATA = MetaData()
 
@@ -53,7 +54,7 @@ def days(*names: str) -> list[Column[Any]]:
 
 
 def times(*names: str) -> list[Column[Any]]:
-    return [Column(name, DateTime(timezone=True)) for name in names]
+    return [Column(name, MOMENT) for name in names]
 
 
 def changed() -> list[Column[Any]]:

@@ -49,11 +49,12 @@ def write(
     tenant: str = "practice",
     seed: int = 1,
     key: str = SAMPLE_KEY,
+    strict: bool = False,
     progress: Progress = lambda _, __: None,
 ) -> dict[str, int]:
     """Writes the database anew: `rows` patients; says how many rows each table has. `key` seals `PHI_Data`."""
-    clinic = Clinic(Practice(tenant, rows, Random(seed), strict=is_strict(url), key=key))
-    return written(url, METADATA, _tables(clinic), progress)
+    clinic = Clinic(Practice(tenant, rows, Random(seed), strict=strict or is_strict(url), key=key))
+    return written(url, METADATA, _tables(clinic), progress, strict=clinic.practice.strict)
 
 
 def _tables(clinic: Clinic) -> Iterator[tuple[Table, Iterable[Row]]]:

@@ -44,11 +44,12 @@ def write(
     seed: int = 1,
     organizations: int = 1,
     key: str = SAMPLE_KEY,
+    strict: bool = False,
     progress: Progress = lambda _, __: None,
 ) -> dict[str, int]:
     """Writes the database anew: `rows` patients; says how many rows each table has. `key` seals some columns."""
-    practice = Practice(tenant, rows, Random(seed), strict=is_strict(url), key=key)
-    return written(url, METADATA, _tables(Platform(practice, organizations)), progress)
+    practice = Practice(tenant, rows, Random(seed), strict=strict or is_strict(url), key=key)
+    return written(url, METADATA, _tables(Platform(practice, organizations)), progress, strict=practice.strict)
 
 
 def _tables(platform: Platform) -> Iterator[tuple[Table, Iterable[Row]]]:

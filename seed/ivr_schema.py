@@ -10,7 +10,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     Date,
-    DateTime,
     Index,
     Integer,
     MetaData,
@@ -19,6 +18,8 @@ from sqlalchemy import (
     Table,
     Text,
 )
+
+from seed.database import MOMENT
 
 METADATA = MetaData()
 CHANGED = ("created_at", "updated_at")
@@ -33,7 +34,7 @@ def texts(*names: str, size: int = 255) -> list[Column[str]]:
 
 
 def times(*names: str) -> list[Column[object]]:
-    return [Column(name, DateTime(timezone=True)) for name in names]
+    return [Column(name, MOMENT) for name in names]
 
 
 def table(name: str, *columns: Column[Any], indexed: tuple[str, ...] = ()) -> Table:

@@ -32,13 +32,14 @@ def write(
     tenant: str = "family",
     seed: int = 1,
     key: str = SAMPLE_KEY,
+    strict: bool = False,
     progress: Progress = lambda _, __: None,
 ) -> dict[str, int]:
     """Writes the database anew: `rows` patients; says how many rows each table has. `key` seals what is a secret."""
-    practice = Practice(tenant, rows, Random(seed), strict=is_strict(url), key=key)
+    practice = Practice(tenant, rows, Random(seed), strict=strict or is_strict(url), key=key)
     has_arrays = make_url(url).get_backend_name() == "postgresql"
     made = (*_people(practice), *_chart(practice), *_labs(practice), *_around(practice, has_arrays))
-    return written(url, tables.METADATA, made, progress)
+    return written(url, tables.METADATA, made, progress, strict=practice.strict)
 
 
 def _people(practice: Practice) -> Made:

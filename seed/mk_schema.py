@@ -12,7 +12,6 @@ from sqlalchemy import (
     Date,
     DateTime,
     Dialect,
-    Float,
     Index,
     Integer,
     MetaData,
@@ -22,6 +21,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+
+from seed.database import MEASURE
 
 METADATA = MetaData()
 TAGS = JSON().with_variant(JSONB(), "postgresql")
@@ -102,7 +103,7 @@ PATIENTS = table(
     *needed(Date, "birth_date"),
     *parents("physician_id"),
     *strings("blood_type"),
-    *maybe(Float, "height", "weight"),
+    *maybe(MEASURE, "height", "weight"),
     *strings("gender", "address"),
     *changed(),
     Index("idx_patients_owner_user_id", "owner_user_id"),
@@ -180,9 +181,9 @@ LAB_TEST_COMPONENTS = table(
     parent("lab_result_id"),
     *named("test_name"),
     *strings("abbreviation", "test_code"),
-    *needed(Float, "value"),
+    *needed(MEASURE, "value"),
     *named("unit"),
-    *maybe(Float, "ref_range_min", "ref_range_max"),
+    *maybe(MEASURE, "ref_range_min", "ref_range_max"),
     *strings("ref_range_text", "status", "category"),
     *maybe(Integer, "display_order"),
     *maybe(Text, "notes"),
@@ -221,9 +222,9 @@ VITALS = table(
     *parents("practitioner_id"),
     *needed(DateTime, "recorded_date"),
     *maybe(Integer, "systolic_bp", "diastolic_bp", "heart_rate"),
-    *maybe(Float, "temperature", "weight", "height", "oxygen_saturation"),
+    *maybe(MEASURE, "temperature", "weight", "height", "oxygen_saturation"),
     *maybe(Integer, "respiratory_rate"),
-    *maybe(Float, "blood_glucose", "bmi"),
+    *maybe(MEASURE, "blood_glucose", "bmi"),
     *maybe(Integer, "pain_scale"),
     *maybe(Text, "notes"),
     *strings("location", "device_used"),

@@ -8,7 +8,6 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
-    Float,
     Index,
     Integer,
     String,
@@ -18,6 +17,7 @@ from sqlalchemy import (
     text,
 )
 
+from seed.database import MEASURE
 from seed.mk_schema import (
     METADATA,
     TAGS,
@@ -53,7 +53,7 @@ PRACTITIONERS = table(
     "practitioners",
     *named("name", "specialty", "practice"),
     *strings("phone_number", "website"),
-    *maybe(Float, "rating"),
+    *maybe(MEASURE, "rating"),
 )
 PHARMACIES = table(
     "pharmacies",

@@ -41,12 +41,13 @@ def write(
     tenant: str = "practice",
     seed: int = 1,
     key: str = SAMPLE_KEY,
+    strict: bool = False,
     progress: Progress = lambda _, __: None,
 ) -> dict[str, int]:
     """Writes the database anew: `rows` clients; says how many rows each table has. `key` seals encrypted columns."""
     beside = Random(f"beside {seed}")
-    practice = Practice(tenant, rows, Random(seed), strict=is_strict(url), key=key, beside=beside)
-    return written(url, METADATA, _tables(practice), progress)
+    practice = Practice(tenant, rows, Random(seed), strict=strict or is_strict(url), key=key, beside=beside)
+    return written(url, METADATA, _tables(practice), progress, strict=practice.strict)
 
 
 def _tables(practice: Practice) -> Iterator[tuple[Table, Iterable[Row]]]:

@@ -14,7 +14,14 @@ class Write(Protocol):
     """Writes a database anew: `rows` patients, and what belongs to them; answers the number of rows by table."""
 
     def __call__(
-        self, url: str, *, rows: int, tenant: str, seed: int, progress: Callable[[str, int], None]
+        self,
+        url: str,
+        *,
+        rows: int,
+        tenant: str,
+        seed: int,
+        strict: bool = False,
+        progress: Callable[[str, int], None],
     ) -> dict[str, int]: ...
 
 

@@ -14,17 +14,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from fhir_server.cli.common import errors, fail, tenant_of
 from fhir_server.mapping import migration
 from fhir_server.mapping.catalogue import Catalogue
+from fhir_server.mapping.database import SourceError
 from fhir_server.mapping.outcome import QUARANTINED, TableReport
 from fhir_server.mapping.problem import MappingError
 from fhir_server.mapping.run import Migration, Options
-from fhir_server.mapping.source import Source, SourceError
+from fhir_server.mapping.source import Source
 from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.connection import Store
 from fhir_server.store.tenants import Tenant
 
 SourceName = Annotated[str, typer.Option("--source", help="The source system, a folder of mappings/: pms.")]
-Url = Annotated[str, typer.Option("--from", help="The legacy database, as SQLAlchemy names it: sqlite:///practice.db.")]
+Url = Annotated[
+    str, typer.Option("--from", help="The legacy database, as SQLAlchemy names it, or a folder: sqlite:///practice.db.")
+]
 MaybeUrl = Annotated[str | None, typer.Option("--from", help="The legacy database, where it is to be looked into.")]
 Tables = Annotated[list[str] | None, typer.Option("--tables", help="Only these tables; repeatable, or with commas.")]
 Key = Annotated[

@@ -11,6 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from sqlalchemy.exc import SQLAlchemyError
 
 from fhir_server.cli.common import Json, errors, fail, show
+from fhir_server.mapping.database import lacking, with_driver
 from seed.systems import SYSTEMS
 
 app = typer.Typer()
@@ -27,6 +28,10 @@ def seed(
     rows: Annotated[int, typer.Option("--rows", min=1, help="Number of patients; the other tables follow.")] = 1000,
     number: Annotated[int, typer.Option("--seed", help="The same seed gives the same rows.")] = 1,
     tenant: Annotated[str, typer.Option("--tenant", help="Name of the practice in its rows.")] = "practice",
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Only what databases with strict types take: the same rows everywhere."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write a sample legacy database, with the dirt that real ones have. Tables of the same names are replaced.
@@ -42,12 +47,15 @@ def seed(
         task = bar.add_task("")
         try:
             counts = chosen.write(
-                to,
+                with_driver(to).render_as_string(hide_password=False),
                 rows=rows,
                 tenant=tenant,
                 seed=number,
+                strict=strict,
                 progress=lambda table, count: bar.update(task, description=f"{table}: {count:,} rows"),
             )
+        except ImportError as problem:
+            fail(f"The database cannot be written: {lacking(problem)}", code=2)
         except SQLAlchemyError as problem:
             fail(f"The database cannot be written: {problem.__class__.__name__}: {problem}".split("\n")[0], code=2)
     seconds = monotonic() - begun

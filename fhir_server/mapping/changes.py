@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, column, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
+from fhir_server.mapping.columns import raw
 from fhir_server.mapping.model import Children, Parent, TableMapping
 from fhir_server.mapping.source import Source
 from fhir_server.mapping.tenancy import named
@@ -23,6 +24,8 @@ MARGIN = timedelta(seconds=30)
 TIMES = frozenset({"timestamp", "timestamptz", "date"})
 UNTIMED = "="
 """Before the name of a relation whose mark is a hash of its rows."""
+HASHED = 16
+"""Bytes of a hash. Those of rows are added up: not every column of every database can be sorted by."""
 WRITTEN = "%Y-%m-%d %H:%M:%S.%f"
 
 Marks = Mapping[str, str]
@@ -62,7 +65,7 @@ class Changes:
             if not table or not _tells(table):
                 continue
             window = self._window(table, before[related.table])
-            by: ColumnElement[Any] = column(related.by)
+            by: ColumnElement[Any] = raw(related.by)
             changed = select(by).select_from(named(related.table)).where(window)
             conditions.append(_pointing(mapping, related, changed))
         return or_(*conditions)
@@ -75,13 +78,13 @@ class Changes:
 
     def _content(self, related: Parent | Children) -> str:
         """A hash of what is read of a related table whose rows never say when they changed."""
-        names: list[ColumnElement[Any]] = [column(name) for name in dict.fromkeys([related.by, *related.columns])]
-        wanted = select(*names).select_from(named(related.table)).order_by(*names)
-        found = hashlib.blake2b(digest_size=16)
+        names: list[ColumnElement[Any]] = [raw(name) for name in dict.fromkeys([related.by, *related.columns])]
+        wanted = select(*names).select_from(named(related.table))
+        total = 0
         with self.source.engine.connect() as connection:
             for row in connection.execution_options(yield_per=1000).execute(wanted):
-                found.update(repr(tuple(row)).encode())
-        return found.hexdigest()
+                total += int.from_bytes(hashlib.blake2b(repr(tuple(row)).encode(), digest_size=HASHED).digest())
+        return f"{total % 2 ** (8 * HASHED):0{2 * HASHED}x}"
 
     def _window(self, table: TableMapping, before: str) -> ColumnElement[bool]:
         changed: Any = _changed(table)
@@ -119,7 +122,7 @@ def _tells(table: TableMapping) -> bool:
 
 
 def _changed(table: TableMapping) -> Any:
-    names: list[ColumnElement[Any]] = [column(name) for name in table.watermark]
+    names: list[ColumnElement[Any]] = [raw(name) for name in table.watermark]
     return func.coalesce(*names) if len(names) > 1 else names[0]
 
 
@@ -127,9 +130,9 @@ def _pointing(mapping: TableMapping, related: Parent | Children, values: Any) ->
     """Rows from which these rows of a related table are reached, over as many tables as it takes."""
     name, field = related.on.name, related.on.field
     if not field:
-        return column(name).in_(values)
+        return raw(name).in_(values)
     between = mapping.parents.get(name) or mapping.children[name]
-    member: ColumnElement[Any] = column(field)
-    by: ColumnElement[Any] = column(between.by)
+    member: ColumnElement[Any] = raw(field)
+    by: ColumnElement[Any] = raw(between.by)
     reached = select(by).select_from(named(between.table)).where(member.in_(values))
     return _pointing(mapping, between, reached)

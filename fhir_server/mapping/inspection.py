@@ -20,7 +20,7 @@ def columns(source: Source, table: str) -> dict[str, dict[str, Any]]:
             "python": _python_type(each["type"]),
             "nullable": bool(each["nullable"]),
         }
-        for each in inspect(source.engine).get_columns(table)
+        for each in inspect(source.place.structure).get_columns(table)
     }
 
 

@@ -13,6 +13,7 @@ from fhir_server.mapping import catalogue, check
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.ciphers import SCHEMES, Opener
 from fhir_server.mapping.context import Context
+from fhir_server.mapping.database import SourceError
 from fhir_server.mapping.identity import Identity
 from fhir_server.mapping.model import TableMapping
 from fhir_server.mapping.outcome import Report
@@ -21,7 +22,7 @@ from fhir_server.mapping.provenance import Origins
 from fhir_server.mapping.rehearsal import Rehearsal
 from fhir_server.mapping.run import Migration, Options, Progress
 from fhir_server.mapping.sink import Sink
-from fhir_server.mapping.source import Source, SourceError
+from fhir_server.mapping.source import Source
 from fhir_server.store.connection import Store
 from fhir_server.store.tenants import Tenant
 

@@ -21,11 +21,12 @@ from typing import Any
 from fhir_server.mapping.catalogue import versioned
 from fhir_server.mapping.changes import Changes
 from fhir_server.mapping.compile import Compiled, compiled
+from fhir_server.mapping.database import SourceError
 from fhir_server.mapping.model import TableMapping
 from fhir_server.mapping.outcome import Report, TableReport, table_report
 from fhir_server.mapping.run import Migration, Progress
 from fhir_server.mapping.snapshot import row_hash
-from fhir_server.mapping.source import Row, SourceError, Span
+from fhir_server.mapping.source import Row, Span
 from fhir_server.store.jobs import Job, Jobs, LeaseLost, new_owner
 
 RUN, PART = "migration", "migration-part"
@@ -58,7 +59,7 @@ async def begun(jobs: Jobs, migration: Migration, tables: Sequence[str]) -> tupl
     tenant, catalogue, options = migration.sink.tenant, migration.catalogue, migration.options
     chosen = [table for table in catalogue.in_order() if not tables or table.table in tables]
     versions = [versioned(table, catalogue).version for table in chosen]
-    about = [str(migration.source.engine.url), options.source_tenant, options.since, options.reconcile]
+    about = [migration.source.place.name, options.source_tenant, options.since, options.reconcile]
     signature = row_hash("", [*about, *versions], [table.table for table in chosen])
     for job in await jobs.listed(tenant, RUN):
         if not job.open or job.given["source"] != catalogue.source:

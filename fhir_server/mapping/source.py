@@ -1,33 +1,24 @@
-"""A legacy database, read through SQLAlchemy: its schema, its rows in key order, and the rows that belong to them.
+"""Legacy tables, read through SQLAlchemy: their schema, their rows in key order, and the rows that belong to them.
 
-Values come as the driver gives them: what a column type promises, legacy rows do not keep.
+Whatever they are kept in, the same rows come with the same values and in the same order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    ColumnElement,
-    Engine,
-    and_,
-    column,
-    create_engine,
-    false,
-    func,
-    inspect,
-    or_,
-    select,
-    tuple_,
-)
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import JSON, ColumnElement, Engine, and_, column, false, func, not_, or_, select
+from sqlalchemy.types import NULLTYPE
 
+from fhir_server.mapping.columns import raw
 from fhir_server.mapping.convert_list import member_of
+from fhir_server.mapping.database import Database
+from fhir_server.mapping.folder import Folder, is_folder
 from fhir_server.mapping.identity import key_text
 from fhir_server.mapping.model import Children, Merge, Parent, TableMapping
+from fhir_server.mapping.plain import Reader, plain, sort_key
 from fhir_server.mapping.problem import Problem, suggestion
 from fhir_server.mapping.tenancy import TENANT, Tenancy, named
 
@@ -58,29 +49,25 @@ class Span:
     where: ColumnElement[bool] | None = None
 
 
-class SourceError(Exception):
-    """The legacy database cannot be read; the message says what to put right."""
-
-
 class Source:
-    """One legacy database, open for reading."""
+    """One legacy database or folder of files, open for reading."""
 
     def __init__(self, url: str):
-        try:
-            self.engine: Engine = create_engine(url)
-            self.tables = set(inspect(self.engine).get_table_names())
-        except (ArgumentError, NoSuchModuleError, ImportError) as fault:
-            raise SourceError(f"The source cannot be opened: {fault}") from fault
-        except SQLAlchemyError as fault:
-            raise SourceError(f"The source does not answer: {fault.__class__.__name__}.") from fault
+        self.place: Database | Folder = Folder(url) if is_folder(url) else Database(url)
+        self.tables = self.place.tables
         self.tenancy = Tenancy({})
+
+    @property
+    def engine(self) -> Engine:
+        return self.place.engine
 
     def expect(self, tables: Mapping[str, TableMapping]) -> None:
         """Makes known what is declared about the tables, and so whose their rows are."""
         self.tenancy = Tenancy(tables)
+        self.place.expect(tables)
 
     def close(self) -> None:
-        self.engine.dispose()
+        self.place.close()
 
     def problems(self, mapping: TableMapping) -> Iterator[Problem]:
         """Where the source is not what the declaration expects."""
@@ -114,11 +101,11 @@ class Source:
     def _types(self, name: str) -> dict[str, str]:
         """The Python type of each column, empty where SQLAlchemy knows none."""
         found = {}
-        for each in inspect(self.engine).get_columns(name):
+        for each, kind in self.place.types(name).items():
             try:
-                found[str(each["name"])] = each["type"].python_type.__name__
+                found[each] = "" if kind is NULLTYPE else kind.python_type.__name__
             except NotImplementedError:
-                found[str(each["name"])] = ""
+                found[each] = ""
         return found
 
     def tenants(self, mapping: TableMapping) -> list[str]:
@@ -145,10 +132,11 @@ class Source:
         size: int,
     ) -> list[Row]:
         """The next rows in key order: however large the table, memory holds one page."""
-        wanted: Any = select(*map(column, mapping.columns)).select_from(named(mapping.table))
+        wanted: Any = select(*map(raw, mapping.columns)).select_from(named(mapping.table))
         wanted = wanted.where(*self._within(mapping, tenant, span)).order_by(*_keys(mapping)).limit(size)
         with self.engine.connect() as connection:
-            return [tuple(row) for row in connection.execute(wanted)]
+            read = self._reader(mapping.table, mapping.columns)
+            return [read(row) for row in connection.execute(wanted)]
 
     def key_at(self, mapping: TableMapping, tenant: str | None, span: Span, offset: int) -> Row | None:
         """The key so many rows on; None where there are not so many."""
@@ -156,24 +144,25 @@ class Source:
         wanted = wanted.where(*self._within(mapping, tenant, span)).order_by(*_keys(mapping)).offset(offset).limit(1)
         with self.engine.connect() as connection:
             found = connection.execute(wanted).first()
-        return tuple(found) if found else None
+        return self._reader(mapping.table, mapping.key)(found) if found else None
 
     def rows(self, mapping: TableMapping, keys: Sequence[str]) -> list[Row]:
         """The rows with these keys, as far as the table has them."""
         found: list[Row] = []
-        wanted: Any = select(*map(column, mapping.columns)).select_from(named(mapping.table)).order_by(*_keys(mapping))
+        read = self._reader(mapping.table, mapping.columns)
+        wanted: Any = select(*map(raw, mapping.columns)).select_from(named(mapping.table)).order_by(*_keys(mapping))
         with self.engine.connect() as connection:
             for some in _chunks([_key_values(mapping, each) for each in keys]):
-                found += [tuple(row) for row in connection.execute(wanted.where(_any_key(mapping, some)))]
+                found += [read(row) for row in connection.execute(wanted.where(_any_key(mapping, some)))]
         return found
 
     def _within(self, mapping: TableMapping, tenant: str | None, span: Span) -> Iterator[ColumnElement[bool]]:
         yield self.tenancy.rows(mapping, tenant)
-        keys: Any = _keys(mapping)
+        keys = _keys(mapping)
         if span.after is not None:
-            yield tuple_(*keys) > span.after if len(keys) > 1 else keys[0] > span.after[0]
+            yield _beyond(keys, span.after)
         if span.until is not None:
-            yield tuple_(*keys) <= span.until if len(keys) > 1 else keys[0] <= span.until[0]
+            yield not_(_beyond(keys, span.until))
         if span.where is not None:
             yield span.where
 
@@ -190,40 +179,46 @@ class Source:
         return found
 
     def _grouped(self, related: Parent | Children, values: set[Any]) -> dict[Any, list[dict[str, Any]]]:
-        by: ColumnElement[Any] = column(related.by)
-        names = list(dict.fromkeys([related.by, *related.columns]))
-        order: list[ColumnElement[Any]] = [column(name) for name in related.order]
+        known = self.tenancy.tables.get(related.table)
+        order = [*related.order, *(known.key if known else ())]
+        kept = list(dict.fromkeys([related.by, *related.columns]))
+        names = list(dict.fromkeys([*kept, *order]))
         tenant = self.tenancy.value(related.table) if isinstance(related, Parent) else None
-        chosen = [*map(column, names), *([tenant.label(TENANT)] if tenant is not None else [])]
-        wanted: Any = select(*chosen).select_from(named(related.table)).order_by(by, *order)
+        chosen = [*map(raw, names), *([tenant.label(TENANT)] if tenant is not None else [])]
+        wanted: Any = select(*chosen).select_from(named(related.table))
+        read = self._reader(related.table, names)
         grouped: dict[Any, list[dict[str, Any]]] = {}
         with self.engine.connect() as connection:
             for some in _chunks(sorted(values, key=repr)):
-                for row in connection.execute(wanted.where(by.in_(some))).mappings():
-                    grouped.setdefault(row[related.by], []).append(dict(row))
+                found = [read(row) for row in connection.execute(wanted.where(raw(related.by).in_(some)))]
+                for row in _sorted(found, [names.index(each) for each in order]):
+                    beside = {TENANT: plain(row[-1])} if tenant is not None else {}
+                    grouped.setdefault(row[0], []).append(dict(zip(kept, row, strict=False)) | beside)
         return grouped
 
     def merged(self, mapping: TableMapping, merge: Merge, values: set[Any], tenant: str | None) -> dict[Any, list[Row]]:
         """All rows of each value, in the order that the merge states."""
-        by: ColumnElement[Any] = column(merge.by, JSON)[merge.field].as_string() if merge.field else column(merge.by)
-        wanted: Any = (
-            select(*map(column, mapping.columns))
-            .select_from(named(mapping.table))
-            .where(self.tenancy.rows(mapping, tenant))
-        )
-        wanted = wanted.order_by(by, *map(column, merge.order))
-        at = list(mapping.columns).index(merge.by)
+        by: ColumnElement[Any] = column(merge.by, JSON)[merge.field].as_string() if merge.field else raw(merge.by)
+        names = list(mapping.columns)
+        wanted: Any = select(*map(raw, names)).select_from(named(mapping.table))
+        wanted = wanted.where(self.tenancy.rows(mapping, tenant))
+        at, order = names.index(merge.by), [names.index(each) for each in (*merge.order, *mapping.key)]
+        read = self._reader(mapping.table, names)
         grouped: dict[Any, list[Row]] = {}
         with self.engine.connect() as connection:
             for some in _chunks(sorted(values, key=repr)):
-                for row in connection.execute(wanted.where(by.in_(some))):
+                found = [read(row) for row in connection.execute(wanted.where(by.in_(some)))]
+                for row in _sorted(found, order):
                     value = member_of(row[at], merge.field) if merge.field else row[at]
-                    grouped.setdefault(value, []).append(tuple(row))
+                    grouped.setdefault(value, []).append(row)
         return grouped
+
+    def _reader(self, table: str, names: Iterable[str]) -> Reader:
+        return Reader(list(names), self.place.types(table), self.place.backend)
 
     def orphans(self, mapping: TableMapping, name: str, target: TableMapping | None, tenant: str | None) -> int:
         """How many rows point to a row that is not there; all that point, where nothing maps the target."""
-        pointing: ColumnElement[Any] = column(name)
+        pointing = raw(name)
         wanted = (
             select(func.count())
             .select_from(named(mapping.table))
@@ -231,7 +226,7 @@ class Source:
         )
         if target is not None:
             keys: Any = (
-                select(column(target.key[0])).select_from(named(target.table)).where(self.tenancy.rows(target, tenant))
+                select(raw(target.key[0])).select_from(named(target.table)).where(self.tenancy.rows(target, tenant))
             )
             wanted = wanted.where(pointing.not_in(keys))
         with self.engine.connect() as connection:
@@ -241,10 +236,11 @@ class Source:
         """Which of these keys the table still has."""
         found: set[str] = set()
         wanted = select(*_keys(mapping)).select_from(named(mapping.table))
+        read = self._reader(mapping.table, mapping.key)
         with self.engine.connect() as connection:
             for some in _chunks([_key_values(mapping, each) for each in keys]):
                 rows = connection.execute(wanted.where(_any_key(mapping, some)))
-                found |= {":".join(map(key_text, row)) for row in rows}
+                found |= {":".join(map(key_text, read(row))) for row in rows}
         return found
 
 
@@ -271,12 +267,12 @@ def since(mapping: TableMapping, at: str | None) -> ColumnElement[bool] | None:
     """Rows changed since a time or at none that they say; all rows of a table that never says."""
     if at is None or not mapping.watermark:
         return None
-    changed: Any = func.coalesce(*map(column, mapping.watermark))
+    changed: Any = func.coalesce(*map(raw, mapping.watermark))
     return or_(changed >= at, changed.is_(None))
 
 
 def _keys(mapping: TableMapping) -> list[ColumnElement[Any]]:
-    return [column(name) for name in mapping.key]
+    return [raw(name) for name in mapping.key]
 
 
 def _key_values(mapping: TableMapping, written: str) -> Row:
@@ -295,6 +291,19 @@ def _any_key(mapping: TableMapping, keys: Sequence[Row]) -> ColumnElement[bool]:
         return columns[0].in_([key[0] for key in keys])
     matching = [and_(*(each == value for each, value in zip(columns, key, strict=False))) for key in keys]
     return or_(*matching) if matching else false()
+
+
+def _beyond(keys: Sequence[ColumnElement[Any]], values: Row) -> ColumnElement[bool]:
+    """Keys above one, in words that every database knows."""
+    first: ColumnElement[bool] = keys[0] > values[0]
+    if len(keys) == 1:
+        return first
+    return or_(first, and_(keys[0] == values[0], _beyond(keys[1:], values[1:])))
+
+
+def _sorted(rows: list[Row], order: Sequence[int]) -> list[Row]:
+    """In an order of ours: databases sort letters and nulls each in their own way."""
+    return sorted(rows, key=lambda row: sort_key([row[at] for at in order])) if order else rows
 
 
 def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:

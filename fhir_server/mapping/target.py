@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, column, create_engine, table, update
+from sqlalchemy import ColumnElement, and_, table, update
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from fhir_server.mapping.columns import raw
+from fhir_server.mapping.database import SourceError, lacking, opened, with_driver
 from fhir_server.mapping.model import TableMapping
-from fhir_server.mapping.source import SourceError
 
 TIMES = frozenset({"timestamp", "timestamptz"})
 OFFSET = re.compile(r"(Z|[+-]\d\d(:?\d\d)?)\Z")
@@ -22,9 +23,9 @@ class Target:
 
     def __init__(self, url: str):
         try:
-            self.engine = create_engine(url)
+            self.engine = opened(with_driver(url), writes=True)
         except (ArgumentError, NoSuchModuleError, ImportError) as fault:
-            raise SourceError(f"The database cannot be opened: {fault}") from fault
+            raise SourceError(f"The database cannot be opened: {lacking(fault)}") from fault
 
     def close(self) -> None:
         self.engine.dispose()
@@ -32,7 +33,7 @@ class Target:
     def update(self, mapping: TableMapping, seen: Mapping[str, Any], changes: Mapping[str, Any], check: str) -> bool:
         """Whether the row was still as it was seen, and so is changed now."""
         compared = dict.fromkeys([*mapping.key, check, *changes])
-        columns: list[Any] = [column(name) for name in compared]
+        columns: list[Any] = [raw(name) for name in compared]
         wanted = update(table(mapping.table, *columns)).where(and_(*(_still(name, seen[name]) for name in compared)))
         with self.engine.begin() as connection:
             return connection.execute(wanted.values(dict(changes))).rowcount == 1
@@ -53,5 +54,5 @@ def touched(kind: str, before: Any, zone: tzinfo) -> Any:
 
 
 def _still(name: str, value: Any) -> ColumnElement[bool]:
-    found: ColumnElement[Any] = column(name)
+    found = raw(name)
     return found.is_(None) if value is None else found == value

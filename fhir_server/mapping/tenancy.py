@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, TableClause, and_, column, func, or_, select, table, true
+from sqlalchemy import ColumnElement, FromClause, TableClause, and_, func, or_, select, table, true
 
+from fhir_server.mapping.columns import ascending, raw
 from fhir_server.mapping.model import Children, Parent, TableMapping
 
 TENANT = "~tenant"
@@ -50,7 +51,7 @@ class Tenancy:
             if name in mapping.parents:
                 yield self._of_parent(mapping, mapping.parents[name], outer)
             elif name not in mapping.children and not is_for_all(mapping, name):
-                yield _column(outer, name)
+                yield raw(name, outer)
 
     def _of_parent(self, mapping: TableMapping, parent: Parent, outer: FromClause) -> ColumnElement[Any] | None:
         """The tenant of the row that this one points to, over as many rows as it takes."""
@@ -59,19 +60,19 @@ class Tenancy:
         value = self._value(above, inner) if above else None
         if value is None:
             return None
-        points = _column(inner, parent.by) == self._key(mapping, parent, outer)
+        points = raw(parent.by, inner) == self._key(mapping, parent, outer)
         found = select(value).select_from(inner).where(points, value.is_not(None))
-        ordered = found.order_by(*(_column(inner, name) for name in (parent.by, *parent.order)))
+        ordered = found.order_by(*(ascending(raw(name, inner)) for name in (parent.by, *parent.order)))
         return ordered.limit(1).correlate(outer).scalar_subquery()
 
     def _key(self, mapping: TableMapping, parent: Parent, outer: FromClause) -> ColumnElement[Any]:
         """What points to the parent: a column of this row, or of another parent of it."""
         if not parent.on.field:
-            return _column(outer, parent.on.name)
+            return raw(parent.on.name, outer)
         between = mapping.parents[parent.on.name]
         inner = named(between.table).alias()
-        points = _column(inner, between.by) == self._key(mapping, between, outer)
-        found = select(_column(inner, parent.on.field)).select_from(inner).where(points)
+        points = raw(between.by, inner) == self._key(mapping, between, outer)
+        found = select(raw(parent.on.field, inner)).select_from(inner).where(points)
         return found.limit(1).correlate(outer).scalar_subquery()
 
     def _pointing(self, children: Children, outer: FromClause, tenant: Any) -> ColumnElement[bool]:
@@ -81,7 +82,7 @@ class Tenancy:
         value = self._value(below, inner) if below else None
         if value is None:
             return true()
-        points = _column(inner, children.by) == _column(outer, children.on.name)
+        points = raw(children.by, inner) == raw(children.on.name, outer)
         return select(1).select_from(inner).where(and_(points, value == tenant)).correlate(outer).exists()
 
     def _typed(self, mapping: TableMapping, tenant: str) -> Any:
@@ -113,8 +114,3 @@ def _children(mapping: TableMapping) -> list[Children]:
 def named(name: str) -> TableClause:
     """A table whose columns nobody has listed: one object, so that a subquery knows the query around it."""
     return table(name)
-
-
-def _column(outer: Any, name: str) -> ColumnElement[Any]:
-    found: ColumnElement[Any] = column(name, _selectable=outer)
-    return found

@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from fhir_server.mapping.catalogue import Catalogue
-from fhir_server.mapping.source import Source, SourceError, Span
+from fhir_server.mapping.database import SourceError
+from fhir_server.mapping.source import Source, Span
 from fhir_server.mapping.tenancy import TENANT
 from seed import pms as sample
 

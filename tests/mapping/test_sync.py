@@ -111,8 +111,8 @@ async def test_a_changed_child_has_its_parent_mapped_again(store: Store, tmp_pat
     found = migration.declared("emr").tables
     mapping, source = found["encounters"], Source(url)
     source.expect(found)
-    changes = Changes(source, found, START, UTC, timedelta(minutes=5))
-    with source.engine.begin() as connection:
+    changes, legacy = Changes(source, found, START, UTC, timedelta(minutes=5)), create_engine(url)
+    with legacy.begin() as connection:
         for table in {mapping.table, *(each.table for each in mapping.read_with)}:
             for name in found[table].watermark if table in found else ():
                 connection.execute(text(f"UPDATE {table} SET {name} = '2031-01-01 00:00:00.000000'"))
@@ -120,11 +120,12 @@ async def test_a_changed_child_has_its_parent_mapped_again(store: Store, tmp_pat
     later = dict.fromkeys(changes.marks(mapping) or {}, "2031-02-01 00:00:00.000000")
     span = Span(where=changes.where(mapping, later))
     assert source.page(mapping, None, span, 1000) == []
-    with source.engine.begin() as connection:
+    with legacy.begin() as connection:
         change = f"UPDATE encounter_diagnoses SET updated_at = '2031-03-01' WHERE encounter_id = '{encounter}'"
         connection.execute(text(change))
     assert [row[0] for row in source.page(mapping, None, span, 1000)] == [encounter]
     source.close()
+    legacy.dispose()
 
 
 async def test_a_deleted_row_is_found_within_a_day(sync: Following) -> None:
