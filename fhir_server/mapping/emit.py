@@ -16,17 +16,18 @@ from fhir_server.mapping.emit_columns import Columns
 from fhir_server.mapping.emit_pipe import VARIES, Pipes, Value
 from fhir_server.mapping.kinds import ITEM, POSITION, Scope
 from fhir_server.mapping.model import Constant, Each, First, Group, Items, Leaf, Literal, Node, TableMapping, leaves
+from fhir_server.mapping.once import Once
 from fhir_server.mapping.writer import Writer
 
 
 class Nodes:
     """The nodes of one function; its columns are loaded before."""
 
-    def __init__(self, writer: Writer, table: TableMapping, catalogue: Catalogue):
+    def __init__(self, writer: Writer, table: TableMapping, catalogue: Catalogue, once: Once | None = None):
         self.writer, self.catalogue = writer, catalogue
-        self.pipes = Pipes(writer, table, catalogue)
+        self.pipes = Pipes(writer, table, catalogue, once)
         self.columns = Columns(
-            writer, table, Scope(table), lambda pipe, path, _: self.pipes.emit(pipe, path, None).name
+            writer, table, Scope(table), lambda pipe, path, _: self.pipes.emit(pipe, path, None).name, once
         )
 
     def node(self, node: Node, place: Place, scope: Scope) -> Value:
@@ -110,9 +111,9 @@ class Nodes:
         children = {name: self.node(child, place.child(name), scope) for name, child in group.children.items()}
         if not conditions and all(value.shared is not VARIES for value in children.values()):
             return self._shared({name: value.shared for name, value in children.items()})
-        creates = _any(value.creates for value in children.values())
         if place.type == "Period" and {"start", "end"} <= children.keys():
-            self._period(children["start"], children["end"], place)
+            children["end"] = self._period(children["start"], children["end"], place)
+        creates = _any(value.creates for value in children.values())
         name = self.writer.fresh()
         self.writer.line(f"{name} = None  # {place.path}")
         with self.writer.block(f"if {' and '.join([*conditions, f'({creates})'])}"):
@@ -123,11 +124,15 @@ class Nodes:
         """The conditions that pipes have values."""
         return [f"{self.pipes.emit(leaf.pipe, path, None).name} is not None" for leaf in conditions]
 
-    def _period(self, start: Value, end: Value, place: Place) -> None:
-        """https://hl7.org/fhir/R4/datatypes.html#Period per-1"""
-        condition = f"{start.name} is not None and {end.name} is not None and inverted({start.name}, {end.name})"
+    def _period(self, start: Value, end: Value, place: Place) -> Value:
+        """The end, unless it lies before the start.  https://hl7.org/fhir/R4/datatypes.html#Period per-1"""
+        name = self.writer.fresh()
+        self.writer.line(f"{name} = {end.name}")
+        condition = f"{start.name} is not None and {name} is not None and inverted({start.name}, {name})"
         with self.writer.block(f"if {condition}"):
-            self.writer.line(f"{end.name} = noted(findings, PERIOD_INVERTED, {end.column!r}, {place.path!r})")
+            self.writer.line(f"{name} = noted(findings, PERIOD_INVERTED, {end.column!r}, {place.path!r})")
+        creates = end.creates and end.creates.replace(f"{end.name} is not None", f"{name} is not None")
+        return replace(end, name=name, creates=creates)
 
     def _build(self, name: str, children: Mapping[str, Value], place: Place, needs: tuple[str, ...]) -> None:
         keyword = "if"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from fhir_server.mapping.grammar import Column, Pipe
 from fhir_server.mapping.kinds import ITEM, POSITION, Scope, column_kind
@@ -11,6 +12,14 @@ from fhir_server.mapping.writer import Writer
 
 TEXTUAL = frozenset({"text", "time"})
 EmitPipe = Callable[[Pipe, str, Scope], str]
+
+
+class Share(Protocol):
+    """What several outputs read, so that it is read once."""
+
+    def is_repeated(self, what: Pipe | str) -> bool: ...
+
+    def write(self, name: str, write: Callable[[], None]) -> bool: ...
 
 
 def variable(column: Column) -> str:
@@ -31,8 +40,9 @@ def attempt(writer: Writer, name: str, call: str, column: str, path: str) -> Non
 class Columns:
     """The columns that one function reads, each loaded once."""
 
-    def __init__(self, writer: Writer, table: TableMapping, scope: Scope, emit: EmitPipe):
+    def __init__(self, writer: Writer, table: TableMapping, scope: Scope, emit: EmitPipe, once: Share | None = None):
         self.writer, self.table, self.scope, self.emit = writer, table, scope, emit
+        self.once = once
         self.index = {name: at for at, name in enumerate(table.columns)}
         self.loaded: set[str] = set()
 
@@ -46,7 +56,15 @@ class Columns:
         name = variable(column)
         if name in self.loaded:
             return
+        if self.once and self.once.is_repeated(name) and (not column.field or column.name in self.table.parents):
+            before = {*self.loaded}
+            if not self.once.write(name, lambda: self._write(name, column)):
+                self.loaded = before  # What else was loaded stands inside a condition.
+        else:
+            self._write(name, column)
         self.loaded.add(name)
+
+    def _write(self, name: str, column: Column) -> None:
         if column.name in self.table.parents:
             self._parent(name, column)
         elif column.field:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from fhir_server.fhir.definitions import codes
@@ -15,11 +17,14 @@ from fhir_server.mapping.grammar import Column, Pipe, Step
 from fhir_server.mapping.kinds import ITEM, POSITION, bound
 from fhir_server.mapping.maps import SHAPES, Translation
 from fhir_server.mapping.model import TableMapping
+from fhir_server.mapping.once import Once
 from fhir_server.mapping.systems import coding, uri
 from fhir_server.mapping.text import folded
 from fhir_server.mapping.writer import Writer
 
 UNKNOWN = "unknown"
+GUARDS = frozenset({"given", "unless"})
+TARGETS = frozenset({"reference", "link"})
 DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 VARIES = object()
 
@@ -41,8 +46,8 @@ class Value:
 class Pipes:
     """The pipes of one table."""
 
-    def __init__(self, writer: Writer, table: TableMapping, catalogue: Catalogue):
-        self.writer, self.table, self.catalogue = writer, table, catalogue
+    def __init__(self, writer: Writer, table: TableMapping, catalogue: Catalogue, once: Once | None = None):
+        self.writer, self.table, self.catalogue, self.once = writer, table, catalogue, once
         deleted = (table.deleted.pipe.column.name,) if table.deleted else ()
         self.items_of = ""
         """The column that the loop being written goes over."""
@@ -55,12 +60,63 @@ class Pipes:
             self._unnested(pipe, column, path)
         if not pipe.steps:
             return Value(variable(pipe.column), self._creates(pipe, variable(pipe.column)), column=column)
-        name, always = self.writer.fresh(), False
+        if self.once and self._is_shared(pipe):
+            name = self.once.name((pipe, path if _is_of_place(pipe) else "", place is None), "v")
+            self.once.write(name, lambda: self._steps(name, pipe, column, path, place))
+        else:
+            name = self.writer.fresh()
+            self._steps(name, pipe, column, path, place)
+        return Value(name, self._creates(pipe, name), _is_always(pipe), column)
+
+    def _is_shared(self, pipe: Pipe) -> bool:
+        """Whether other outputs need the same value, and it is the same there."""
+        columns = pipe.columns()
+        return (
+            self.once is not None
+            and self.once.is_repeated(pipe)
+            and not any(each.name in (ITEM, POSITION) for each in columns)
+            and all(each.field is None or each.name in self.table.parents for each in columns)
+        )
+
+    def _steps(self, name: str, pipe: Pipe, column: str, path: str, place: Place | None) -> None:
         self.writer.line(f"{name} = {variable(pipe.column)}  # {path}: {pipe}")
-        for step in pipe.steps:
-            self._step(name, step, column, path, place)
-            always = CONVERTERS[step.name].always or (always and step.name not in ("given", "unless"))
-        return Value(name, self._creates(pipe, name), always, column)
+        for step in _guards_first(pipe.steps):
+            own = self._own_output(pipe, step)
+            if own:
+                with self.writer.block(f"if {name} is not None"):
+                    self._own_target(name, step, own)
+            else:
+                self._step(name, step, column, path, place)
+
+    def _own_output(self, pipe: Pipe, step: Step) -> str | None:
+        """The output of the same row that its key refers to."""
+        if step.name not in TARGETS or not self.once or (str(pipe.column),) != tuple(f"${k}" for k in self.table.key):
+            return None
+        if next(each for each in pipe.steps if each.name not in GUARDS) is not step or len(step.args) > 2:
+            return None
+        resource_type, written = map(str, step.args[:2])
+        table, _, label = written.partition("#")
+        name = f"{resource_type}#{label}" if label else resource_type
+        return name if table == self.table.table and name in self._own_names() else None
+
+    def _own_target(self, name: str, step: Step, output: str) -> None:
+        """The id of the other output, where the key stands in names as it is in the column."""
+        with self.writer.block(f"if {name} is row[{list(self.table.columns).index(self.table.key[0])}]"):
+            url = f"f'{step.args[0]}/{{{self.own_id(output)}}}'"
+            self.writer.line(f"{name} = {url}" if step.name == "link" else f"{name} = {{'reference': {url}}}")
+        with self.writer.block("else"):
+            self.writer.line(f"{name} = {self._call(name, step, None)}")
+
+    def _own_names(self) -> set[str]:
+        """The outputs whose ids are made of the key of the row alone."""
+        return {each.name for each in self.table.outputs if not (each.key or each.merge or each.each)}
+
+    def own_id(self, output: str) -> str:
+        """The variable of the id of an output, which is made where it is first needed."""
+        assert self.once is not None
+        name = self.once.name(("id", output), "id_")
+        self.once.write(name, lambda: self.writer.line(f"{name} = uuid5(start + {output.encode()!r})"))
+        return name
 
     def _unnested(self, pipe: Pipe, column: str, path: str) -> None:
         """A word or number out of JSON, and a word where only words will do."""
@@ -99,6 +155,11 @@ class Pipes:
                 self._apply(name, step, column, path, place)
 
     def _apply(self, name: str, step: Step, column: str, path: str, place: Place | None) -> None:
+        if step.name in GUARDS and not any(isinstance(arg, str) for arg in step.args):
+            other = f"{variable(step.args[0])} is {'None' if step.name == 'given' else 'not None'}"  # type: ignore[arg-type]
+            with self.writer.block(f"if {other}"):
+                self.writer.line(f"{name} = None")
+            return
         call = self._call(name, step, place)
         if CONVERTERS[step.name].fails:
             attempt(self.writer, name, call, column, path)
@@ -155,6 +216,26 @@ class Pipes:
         if key not in self.writer.names:
             self.writer.names[key] = Translation(self.catalogue.maps[name], place.type, required=required)
         return key
+
+
+def _is_always(pipe: Pipe) -> bool:
+    """Whether the pipe gives a value in any case."""
+    always = False
+    for step in pipe.steps:
+        always = CONVERTERS[step.name].always or (always and step.name not in GUARDS)
+    return always
+
+
+def _is_of_place(pipe: Pipe) -> bool:
+    """Whether the element matters: a fault names it, and a map gives what it needs."""
+    return any(CONVERTERS[step.name].fails or step.name in ("map", "absent") for step in pipe.steps)
+
+
+def _guards_first(steps: tuple[Step, ...]) -> Iterable[Step]:
+    """What a guard would throw away is not made, unless making it could fail."""
+    makes = list(takewhile(lambda step: not CONVERTERS[step.name].fails and not CONVERTERS[step.name].none, steps))
+    guards = [step for step in makes if step.name in GUARDS]
+    return [*guards, *(step for step in makes if step.name not in GUARDS), *steps[len(makes) :]]
 
 
 def absent(place: Place | None) -> Any:

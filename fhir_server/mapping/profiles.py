@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fhir_server.fhir.resource import Resource
 from fhir_server.mapping import document
 from fhir_server.mapping.document import plain, table, text
 from fhir_server.mapping.problem import refuse
@@ -22,20 +21,17 @@ class Profile:
     resource_type: str
     mandatory: tuple[Alternatives, ...]
 
-    def claimed(self, resource: Resource) -> bool:
-        """Whether every mandatory element has a value."""
-        return all(any(_has(resource, path) for path in each) for each in self.mandatory)
 
-
-def _has(value: Any, path: tuple[str, ...]) -> bool:
+def has(value: Any, path: tuple[str, ...]) -> bool:
+    """Whether there is a value at the path, in any entry of the lists on the way."""
     if not path:
         return value is not None
     if isinstance(value, list):
-        return any(_has(each, path) for each in value)
+        return any(has(each, path) for each in value)
     if not isinstance(value, dict):
         return False
     if path[0] in value:
-        return _has(value[path[0]], path[1:])
+        return has(value[path[0]], path[1:])
     name, _, wanted = path[0].partition("=")
     return bool(wanted) and value.get(name) == wanted
 

@@ -21,13 +21,22 @@ class Writer:
         self._counted = 0
         self._constants: dict[str, str] = {}
 
+    @property
+    def depth(self) -> int:
+        return self._depth
+
     def line(self, text: str) -> None:
         self.lines.append("    " * self._depth + text)
 
+    def insert(self, at: int, text: str) -> None:
+        """A line that turns out to be needed before what is written already, as deep as the line it comes before."""
+        after = self.lines[at]
+        self.lines.insert(at, after[: len(after) - len(after.lstrip())] + text)
+
     @contextmanager
-    def block(self, head: str) -> Iterator[None]:
+    def block(self, head: str, end: str = ":") -> Iterator[None]:
         """`head:` and what is written inside, indented."""
-        self.line(f"{head}:")
+        self.line(f"{head}{end}")
         self._depth += 1
         written = len(self.lines)
         yield
