@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from fhir_server.mapping.emit_pipe import VARIES, Value
+from fhir_server.mapping.emit_value import VARIES, Value
 from fhir_server.mapping.profiles import Profile, has
 
 ALWAYS, NEVER = "True", "False"

@@ -14,6 +14,7 @@ from fhir_server.mapping.fault import Fault
 FIRST_YEAR = 1880
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
 MOMENT_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?\Z")
+NO_OFFSET = timedelta()
 CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?\Z")
 
 
@@ -21,7 +22,6 @@ def _fault() -> Fault:
     return Fault("DATE_INVALID", f"The value is no date or time after {FIRST_YEAR}.")
 
 
-@lru_cache(maxsize=65_536)
 def _parsed(value: Any) -> date | datetime:
     """A date where there is only a day, else a datetime, with its zone if it has one."""
     if isinstance(value, str):
@@ -49,22 +49,33 @@ def fhir_date(value: Any) -> str:
 
 def date_time(value: Any, context: Context) -> str:
     """A day as a day; a moment in its own zone, or the tenant's where the column has none."""
-    found = _parsed(value)
-    return _written(found, context.zone) if isinstance(found, datetime) else found.isoformat()
+    return _written(value, context.zone) if value.__class__ is str else _moment(value, context.zone)
 
 
 def instant(value: Any, context: Context) -> str:
     """A moment; a bare day is its midnight in the tenant's zone."""
+    found = date_time(value, context)
+    return _midnight(found, context.zone) if len(found) == 10 else found
+
+
+def _moment(value: Any, zone: tzinfo) -> str:
     found = _parsed(value)
-    moment = found if isinstance(found, datetime) else datetime.combine(found, time())
-    return _written(moment, context.zone)
+    return _zoned(found, zone) if isinstance(found, datetime) else found.isoformat()
 
 
-@lru_cache(maxsize=65_536)
-def _written(moment: datetime, zone: tzinfo) -> str:
+_written = lru_cache(maxsize=4096)(_moment)
+"""For text alone: moments that are equal may be written in different zones."""
+
+
+@lru_cache(maxsize=4096)
+def _midnight(day: str, zone: tzinfo) -> str:
+    return _zoned(datetime.combine(date.fromisoformat(day), time()), zone)
+
+
+def _zoned(moment: datetime, zone: tzinfo) -> str:
     aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
     text = aware.isoformat(timespec="milliseconds" if aware.microsecond else "seconds")
-    return text.replace("+00:00", "Z") if aware.utcoffset() == timedelta() else text
+    return text.replace("+00:00", "Z") if aware.utcoffset() == NO_OFFSET else text
 
 
 def clock(value: Any) -> str:
@@ -101,7 +112,7 @@ def plus_minutes(value: str, minutes: Any) -> str | None:
         later = datetime.fromisoformat(value) + timedelta(minutes=int(minutes))
     except (TypeError, ValueError, OverflowError):
         return None
-    return _written(later, UTC)
+    return _zoned(later, UTC)
 
 
 def not_before(value: str, start: Any, context: Context) -> str:
@@ -126,7 +137,7 @@ def inverted(start: str, end: str) -> bool:
 
 DATES = frozenset({"date", "dateTime", "instant"})
 CONVERTERS = {
-    "date": Converter(fhir_date, MOMENT, "date", fails=True),
+    "date": Converter(fhir_date, MOMENT, "date", fails=True, repeats=True),
     "dateTime": Converter(date_time, MOMENT, "dateTime", fails=True, context=True),
     "instant": Converter(instant, MOMENT, "instant", fails=True, context=True),
     "time": Converter(clock, frozenset({"time", "text", "item"}), "time", fails=True),

@@ -13,7 +13,8 @@ from fhir_server.mapping import constants
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.elements import Place
 from fhir_server.mapping.emit_columns import Columns
-from fhir_server.mapping.emit_pipe import VARIES, Pipes, Value
+from fhir_server.mapping.emit_pipe import Pipes
+from fhir_server.mapping.emit_value import VARIES, Value
 from fhir_server.mapping.kinds import ITEM, POSITION, Scope
 from fhir_server.mapping.model import Constant, Each, First, Group, Items, Leaf, Literal, Node, TableMapping, leaves
 from fhir_server.mapping.once import Once

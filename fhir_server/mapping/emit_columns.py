@@ -105,10 +105,10 @@ class Columns:
 
     def _read(self, name: str, raw: str, kind: str) -> None:
         """Text is cleaned; some databases keep text in any column, and an empty one says nothing."""
-        if kind in TEXTUAL:
-            self.writer.line(f"{name} = text({raw})")
-            return
         self.writer.line(f"{name} = {raw}")
-        if kind != "blob":
+        if kind in TEXTUAL:
+            with self.writer.block(f"if {name} is not None"):
+                self.writer.line(f"{name} = text({name})")
+        elif kind != "blob":
             with self.writer.block(f"if {name}.__class__ is str"):
                 self.writer.line(f"{name} = text({name})")

@@ -10,14 +10,14 @@ from dataclasses import replace
 
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.claims import ALWAYS, NEVER, claim
-from fhir_server.mapping.elements import root
+from fhir_server.mapping.elements import Place, root
 from fhir_server.mapping.emit import Nodes, none_of, uncertain
 from fhir_server.mapping.emit_columns import variable
-from fhir_server.mapping.emit_pipe import VARIES, Value
+from fhir_server.mapping.emit_value import VARIES, Value
 from fhir_server.mapping.features import is_feature
 from fhir_server.mapping.kinds import Scope, column_kind
-from fhir_server.mapping.model import Leaf, Output, TableMapping, output_leaves
-from fhir_server.mapping.once import Once
+from fhir_server.mapping.model import Leaf, Node, Output, TableMapping, output_leaves
+from fhir_server.mapping.once import Once, element_key
 from fhir_server.mapping.profiles import Profile
 from fhir_server.mapping.writer import Writer
 
@@ -125,10 +125,7 @@ class _Output:
 
     def _resource(self, name: str) -> None:
         """The resource itself, or nothing where a required element has no value."""
-        children = {
-            child: self._certain(self.nodes.node(node, self.place.child(child), self.scope))
-            for child, node in self.output.body.children.items()
-        }
+        children = {child: self._certain(self._child(child, node)) for child, node in self.output.body.children.items()}
         self._legacy(children)
         self._required(children)
         children = {child: self._certain(value) for child, value in children.items()}
@@ -138,6 +135,24 @@ class _Output:
             head += ", 'meta': meta"
         self.nodes.fill("resource", children, head)
         self.writer.line(f"drafts.append(Draft({name}, {self.key}, resource))")
+
+    def _child(self, name: str, node: Node) -> Value:
+        """An element of the resource; where other outputs have the same, it is made once."""
+        place, key = self.place.child(name), element_key(self.output, name, node)
+        if not self.once or self.output.each or not self.once.is_repeated(key):
+            return self.nodes.node(node, place, self.scope)
+        self._shared(key, node, place, self.once)
+        return self.once.values[key]
+
+    def _shared(self, key: str, node: Node, place: Place, once: Once) -> None:
+        name, creates = once.name(key, "v"), once.name(f"{key} creates", "is_own_")
+
+        def write() -> None:
+            found = self.nodes.node(node, place, self.scope)
+            self.writer.line(f"{name}, {creates} = {found.name}, {found.creates or False}")
+            once.values[key] = replace(found, name=name, creates=found.creates and creates)
+
+        once.write(name, write)
 
     def _certain(self, value: Value) -> Value:
         return replace(value, always=True) if value.name in self.known else value

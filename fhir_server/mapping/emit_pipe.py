@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
 from fhir_server.fhir.definitions import codes
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.convert import CONVERTERS
-from fhir_server.mapping.converter import TEXT
+from fhir_server.mapping.converter import TEXT, remembered
 from fhir_server.mapping.elements import Place
 from fhir_server.mapping.emit_columns import attempt, variable
+from fhir_server.mapping.emit_value import Value
 from fhir_server.mapping.grammar import Column, Pipe, Step
 from fhir_server.mapping.kinds import ITEM, POSITION, bound
 from fhir_server.mapping.maps import SHAPES, Translation
@@ -26,21 +26,6 @@ UNKNOWN = "unknown"
 GUARDS = frozenset({"given", "unless"})
 TARGETS = frozenset({"reference", "link"})
 DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
-VARIES = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """Source that gives a value or None."""
-
-    name: str
-    creates: str | None = None
-    """The condition under which the value creates the element it stands in; None for never."""
-    always: bool = False
-    """Never None."""
-    column: str = ""
-    shared: Any = VARIES
-    """The object itself, where it is the same for every row."""
 
 
 class Pipes:
@@ -168,12 +153,15 @@ class Pipes:
 
     def _call(self, name: str, step: Step, place: Place | None) -> str:
         converter = CONVERTERS[step.name]
+        if converter.repeats:
+            return f"{self._remembered(step)}({name})"
+        if step.name == "map":
+            return f"{self._map(str(step.args[0]), place)}({name})"
         function = self.writer.function(converter.call.__name__, converter.call)
         if step.name in ("reference", "link"):
             args = self._target(name, step)
         else:
-            element = place if step.name == "map" else None
-            args = [name, *(self._argument(each.kind, each.value, element) for each in bound(step))]
+            args = [name, *(self._argument(each.kind, each.value) for each in bound(step))]
         return f"{function}({', '.join([*args, *(['context'] if converter.context else [])])})"
 
     def _target(self, name: str, step: Step) -> list[str]:
@@ -189,13 +177,20 @@ class Pipes:
         suffix = f"f'/{output}:{{{variable(entry)}}}'" if isinstance(entry, Column) else repr(f"/{output}")
         return [key, repr(resource_type), repr(f"{self.catalogue.source}/{table}/"), suffix]
 
-    def _argument(self, kind: str, value: Any, place: Place | None) -> str:
+    def _remembered(self, step: Step) -> str:
+        """The name of a converter with its words, the same wherever a declaration writes it."""
+        call = CONVERTERS[step.name].call
+        return self.writer.made(
+            call.__name__, str(step), lambda: remembered(call, *(each.value for each in bound(step)))
+        )
+
+    def _argument(self, kind: str, value: Any) -> str:
         if kind == "column":
             if isinstance(value, tuple):
                 return f"({''.join(f'{variable(each)}, ' for each in value)})"
             return "None" if value is None else variable(value)
         if kind == "map":
-            return self._map(value, place)
+            return self._map(value, None)
         if kind == "coding":
             return self.writer.constant(coding(value, self.catalogue.systems))
         if kind == "system":

@@ -10,8 +10,10 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 
 from fhir_server.mapping.emit_columns import variable
+from fhir_server.mapping.emit_value import Value
 from fhir_server.mapping.grammar import Column, Pipe
-from fhir_server.mapping.model import Output, TableMapping, output_leaves
+from fhir_server.mapping.kinds import ITEM
+from fhir_server.mapping.model import Leaf, Node, Output, TableMapping, leaves, output_leaves
 from fhir_server.mapping.writer import Writer
 
 UNREAD = object()
@@ -30,6 +32,8 @@ class Once:
         """Names that have their value wherever they are read from now on."""
         self._waiting: dict[str, None] = {}
         self._always_runs = False
+        self.values: dict[str, Value] = {}
+        """What is known of the elements that were made."""
 
     def is_repeated(self, what: Pipe | str) -> bool:
         return self._repeated[what] > 1
@@ -70,15 +74,30 @@ class Once:
             self.writer.insert(self._start, f"{' = '.join(self._waiting)} = UNREAD")
 
 
+def element_key(output: Output, name: str, node: Node) -> str:
+    """The same for elements of the same type that are declared in the same place, in a block that outputs use."""
+    return f"{output.resource_type}.{name} {node!r}"
+
+
 def _repeated(table: TableMapping, outputs: tuple[Output, ...]) -> Counter[Pipe | str]:
-    """How often each pipe is written, and in how many outputs and decoded values each column is read."""
+    """How often pipes and elements are written, and in how many outputs and decoded values each column is read."""
     found: Counter[Pipe | str] = Counter()
-    for pipes in [[leaf.pipe for leaf in output_leaves(output)] for output in outputs]:
+    for output in outputs:
+        pipes = [leaf.pipe for leaf in output_leaves(output)]
         found.update(pipes)
         found.update(_read(pipes))
+        elements = output.body.children.items()
+        found.update(element_key(output, name, node) for name, node in elements if _may_share(node, table))
     for leaf in table.decode.values():
         found.update(_read([leaf.pipe]))
     return found
+
+
+def _may_share(node: Node, table: TableMapping) -> bool:
+    """Whether the element is made of several values, none of them a word or number out of JSON."""
+    columns = [column for leaf in leaves(node) for column in leaf.pipe.columns()]
+    plain = all(not each.field or each.name == ITEM or each.name in table.parents for each in columns)
+    return bool(columns) and plain and not isinstance(node, Leaf)
 
 
 def _read(pipes: Iterable[Pipe]) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ class Writer:
         self._depth = 0
         self._counted = 0
         self._constants: dict[str, str] = {}
+        self._made: dict[str, str] = {}
 
     @property
     def depth(self) -> int:
@@ -52,6 +53,13 @@ class Writer:
         """Makes a function known under its name."""
         self.names[name] = function
         return name
+
+    def made(self, name: str, key: str, make: Callable[[], Any]) -> str:
+        """Makes a function once for each key, and known under a name of its own."""
+        if key not in self._made:
+            self._made[key] = f"{name}_{len(self._made) + 1}"
+            self.names[self._made[key]] = make()
+        return self._made[key]
 
     def constant(self, value: Any) -> str:
         """The source of a value: itself when it is short and plain, else the name of a shared object."""
