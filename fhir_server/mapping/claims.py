@@ -41,4 +41,8 @@ def _present(path: tuple[str, ...], children: Mapping[str, Value]) -> str:
         return ALWAYS if has(value.shared, path[1:]) else NEVER
     if value.always and (len(path) == 1 or path in LEGACY):
         return ALWAYS
-    return f"{value.name} is not None" if len(path) == 1 else f"has({value.name}, {path[1:]!r})"
+    if len(path) == 1:
+        return f"{value.name} is not None"
+    if value.parts is None:
+        return f"has({value.name}, {path[1:]!r})"
+    return _joined(" and ", [f"{value.name} is not None", _present(path[1:], value.parts)], ALWAYS, NEVER)

@@ -77,6 +77,8 @@ class Compiled:
 
     def key(self, row: Row) -> str:
         """The primary key as text; parts of a composite one are joined by `:`."""
+        if len(self._key_at) == 1:
+            return identity.key_text(row[self._key_at[0]])
         return ":".join([identity.key_text(row[at]) for at in self._key_at])
 
     def key_values(self, row: Row) -> tuple[Any, ...]:
@@ -91,7 +93,8 @@ class Compiled:
                 findings.append(fault.Finding(code, fault.ERROR, column, self.table.name, message))
                 return drafts
         self._outputs(row, key, related, context, findings, drafts)
-        findings[:] = dict.fromkeys(findings)  # What several outputs make of a value fails once.
+        if len(findings) > 1:
+            findings[:] = dict.fromkeys(findings)  # What several outputs make of a value fails once.
         return drafts
 
     def naturals(self, row: Row, related: Related, context: Context) -> set[tuple[str, str]]:

@@ -78,8 +78,8 @@ class Nodes:
         inside = scope.inside(node.items.pipe)
         self.pipes.items_of = items.column
         writer.line(f"{name} = []")
-        with writer.block(f"for {POSITION}, {ITEM} in enumerate({items.name} or (), 1)"):
-            self.columns.items([leaf.pipe for leaf in leaves(node.body)], inside)
+        with writer.block(loop(items.name, leaves(node.body))):
+            self.pipes.texts = self.columns.items([leaf.pipe for leaf in leaves(node.body)], inside)
             value = self.node(node.body, place, inside)
             self._append(name, value)
         writer.line(f"{name} = {name} or None")
@@ -90,6 +90,8 @@ class Nodes:
         values = [self.node(each, place, scope) for each in node.items]
         if all(value.shared is not VARIES for value in values):
             return self._shared([value.shared for value in values])
+        if len(values) == 1:
+            return self._only(node.items[0], values[0])
         name = self.writer.fresh()
         self.writer.line(f"{name} = []")
         for item, value in zip(node.items, values, strict=True):
@@ -98,6 +100,14 @@ class Nodes:
         if not always:
             self.writer.line(f"{name} = {name} or None")
         return Value(name, _any(value.creates for value in values), always, _column(values))
+
+    def _only(self, item: Node, value: Value) -> Value:
+        """The list of one entry, or of the entries of one loop."""
+        if isinstance(item, Each):
+            return value
+        name = self.writer.fresh()
+        self.writer.line(f"{name} = [{value.name}]{'' if value.always else f' if {value.name} is not None else None'}")
+        return replace(value, name=name)
 
     def _append(self, name: str, value: Value, how: str = "append") -> None:
         if value.always:
@@ -118,8 +128,9 @@ class Nodes:
         name = self.writer.fresh()
         self.writer.line(f"{name} = None  # {place.path}")
         with self.writer.block(f"if {' and '.join([*conditions, f'({creates})'])}"):
-            self._build(name, children, place, group.needs)
-        return Value(name, f"{name} is not None", column=_column(children.values()))
+            known = {each: replace(value, always=True) for each, value in children.items() if value.creates == creates}
+            self._build(name, {**children, **known}, place, group.needs)
+        return Value(name, f"{name} is not None", column=_column(children.values()), parts=children)
 
     def tests(self, conditions: Iterable[Leaf], path: str) -> list[str]:
         """The conditions that pipes have values."""
@@ -163,6 +174,13 @@ class Nodes:
             else:
                 with self.writer.block(f"if {value.name} is not None"):
                     self.writer.line(f"{name}[{child!r}] = {value.name}")
+
+
+def loop(items: str, body: Iterable[Leaf]) -> str:
+    """The head of a loop, which counts where its body says how far it is."""
+    if any(column.name == POSITION for leaf in body for column in leaf.pipe.columns()):
+        return f"for {POSITION}, {ITEM} in enumerate({items} or (), 1)"
+    return f"for {ITEM} in {items} or ()"
 
 
 def uncertain(place: Place, children: Mapping[str, Value]) -> list[tuple[str, ...]]:

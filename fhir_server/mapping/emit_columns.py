@@ -92,8 +92,9 @@ class Columns:
         with self.writer.block("else"):
             self._read(name, f"{row}[{column.field!r}]", column_kind(column, self.scope))
 
-    def items(self, pipes: Iterable[Pipe], scope: Scope) -> None:
-        """The fields of a list item that the body of a loop reads."""
+    def items(self, pipes: Iterable[Pipe], scope: Scope) -> set[str]:
+        """The fields of a list item that the body of a loop reads; the variables of those that are text."""
+        texts = set()
         for name in sorted(
             {each.field for pipe in pipes for each in pipe.columns() if each.name == ITEM and each.field}
         ):
@@ -101,7 +102,10 @@ class Columns:
             if scope.item_rows is None:
                 self.writer.line(f"{variable(column)} = field({ITEM}, {name!r})")
             else:
-                self._read(variable(column), f"{ITEM}[{name!r}]", column_kind(column, scope))
+                kind = column_kind(column, scope)
+                self._read(variable(column), f"{ITEM}[{name!r}]", kind)
+                texts |= {variable(column)} if kind in TEXTUAL else set()
+        return texts
 
     def _read(self, name: str, raw: str, kind: str) -> None:
         """Text is cleaned; some databases keep text in any column, and an empty one says nothing."""

@@ -118,7 +118,9 @@ class _Output:
         self.nodes.pipes.items_of = items.column
         self.leave = "continue"
         with self.writer.block(f"for position, item in enumerate({items.name} or (), 1)"):
-            self.nodes.columns.items([leaf.pipe for leaf in output_leaves(self.output)], self.scope)
+            self.nodes.pipes.texts = self.nodes.columns.items(
+                [leaf.pipe for leaf in output_leaves(self.output)], self.scope
+            )
             name = self.writer.fresh("name_")
             self.writer.line(f"{name} = f'{self.output.name}:{{place_of(item, position)}}'")
             self._resource(name)

@@ -24,7 +24,8 @@ from fhir_server.mapping.writer import Writer
 
 UNKNOWN = "unknown"
 GUARDS = frozenset({"given", "unless"})
-TARGETS = frozenset({"reference", "link"})
+TARGETS = {"reference": "", "link": "['reference']"}
+"""What refers to a resource, and what of the reference it takes."""
 DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
 
@@ -36,6 +37,8 @@ class Pipes:
         deleted = (table.deleted.pipe.column.name,) if table.deleted else ()
         self.items_of = ""
         """The column that the loop being written goes over."""
+        self.texts: set[str] = set()
+        """Variables of its items that hold text or nothing."""
         self.steering = {*table.key, *table.watermark, *table.tenant, *deleted, POSITION}
 
     def emit(self, pipe: Pipe, path: str, place: Place | None) -> Value:
@@ -114,7 +117,7 @@ class Pipes:
 
     def _may_nest(self, pipe: Pipe) -> bool:
         """Whether the value comes out of JSON, where anything may stand in place of a word or number."""
-        if pipe.steps and CONVERTERS[pipe.steps[0].name].nested:
+        if (pipe.steps and CONVERTERS[pipe.steps[0].name].nested) or variable(pipe.column) in self.texts:
             return False
         in_json = pipe.column.field is not None and pipe.column.name not in self.table.parents
         return pipe.column.name == ITEM or in_json
@@ -156,26 +159,25 @@ class Pipes:
         if converter.repeats:
             return f"{self._remembered(step)}({name})"
         if step.name == "map":
-            return f"{self._map(str(step.args[0]), place)}({name})"
+            return f"{self._map(str(step.args[0]), place)}[{name}]"
+        if step.name in TARGETS:
+            return self._target(name, step)
         function = self.writer.function(converter.call.__name__, converter.call)
-        if step.name in ("reference", "link"):
-            args = self._target(name, step)
-        else:
-            args = [name, *(self._argument(each.kind, each.value) for each in bound(step))]
+        args = [name, *(self._argument(each.kind, each.value) for each in bound(step))]
         return f"{function}({', '.join([*args, *(['context'] if converter.context else [])])})"
 
-    def _target(self, name: str, step: Step) -> list[str]:
-        """What a reference is computed from: the key of a row or of a value, and the names around it."""
+    def _target(self, name: str, step: Step) -> str:
+        """A reference, computed from the key of a row or of a value and the names around it."""
         resource_type, written = map(str, step.args[:2])
         table, _, label = written.partition("#")
         output = f"{resource_type}#{label}" if label else resource_type
         found = self.catalogue.output(resource_type, written)
-        key = name
+        key = f"key_text({name})"
         if found and (found.key or found.merge):
             key = f"natural({name})" if found.key else f"merged_key({name})"
-        entry = step.args[-1]
-        suffix = f"f'/{output}:{{{variable(entry)}}}'" if isinstance(entry, Column) else repr(f"/{output}")
-        return [key, repr(resource_type), repr(f"{self.catalogue.source}/{table}/"), suffix]
+        entry = f":{{{variable(step.args[-1])}}}" if isinstance(step.args[-1], Column) else ""
+        named = f"f'{self.catalogue.source}/{table}/{{{key}}}/{output}{entry}'"
+        return f"context.ids.reference({resource_type!r}, {named}){TARGETS[step.name]}"
 
     def _remembered(self, step: Step) -> str:
         """The name of a converter with its words, the same wherever a declaration writes it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,5 +19,7 @@ class Value:
     always: bool = False
     """Never None."""
     column: str = ""
+    parts: Mapping[str, Value] | None = None
+    """The children of an object, or of the only object of a list."""
     shared: Any = VARIES
     """The object itself, where it is the same for every row."""

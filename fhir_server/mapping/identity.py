@@ -29,6 +29,7 @@ class Identity:
         return uuid5(self.namespace + name.encode())
 
     def _reference(self, resource_type: str, name: str) -> dict[str, str]:
+        """https://hl7.org/fhir/R4/references.html#literal"""
         return {"reference": f"{resource_type}/{self.of(name)}"}
 
 
