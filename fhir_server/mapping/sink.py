@@ -96,8 +96,10 @@ class Sink:
         """What belongs to values and groups first: a row that is written down has given them already."""
         found = [state for each in states for state in each]
         await self.states.keep_snapshots(snapshots)
-        await self.states.save([each for each in found if each["source_pk"].startswith("~")])
-        await self.states.save([each for each in found if not each["source_pk"].startswith("~")])
+        for is_own in (False, True):
+            some = [each for each in found if each["source_pk"].startswith("~") is not is_own]
+            await self.states.save([each for each in some if each["attempts"] > 1])
+            await self.states.add([each for each in some if each["attempts"] == 1])
 
     async def _declare(self, table: Compiled) -> None:
         """What the mapping says about columns, so that it can be asked when it has long been another."""
