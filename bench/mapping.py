@@ -100,10 +100,7 @@ def _context(tenant: str) -> Context:
 
 def stored(directory: Path, mongo_url: str, system: str, patients: int) -> Iterator[Figure]:
     """A whole run, and then `insert_many` of the documents that are there after it."""
-    url = _seeded(directory, system, patients)
-    started, used = time.perf_counter(), time.process_time()
-    rows = asyncio.run(_migrated(mongo_url, system, url))
-    seconds, used = time.perf_counter() - started, time.process_time() - used
+    rows, seconds, used = asyncio.run(_migrated(mongo_url, system, _seeded(directory, system, patients)))
     database: Any = MongoClient(mongo_url, w="majority", journal=True)[DATABASE]
     count = database.resources.count_documents({"t": system})
     bare = insert_many(database, system)
@@ -112,8 +109,8 @@ def stored(directory: Path, mongo_url: str, system: str, patients: int) -> Itera
     yield Figure(f"{system} processor time", used / count * 1e6, "µs/resource")
 
 
-async def _migrated(mongo_url: str, system: str, url: str) -> int:
-    """How many rows were read; every table, with Provenance for each row."""
+async def _migrated(mongo_url: str, system: str, url: str) -> tuple[int, float, float]:
+    """How many rows were read in how many seconds, and of processor time; every table, Provenance for each row."""
     source = Source(url)
     async with opened(mongo_url=mongo_url, database=DATABASE) as store:
         tenant = await store.tenants.create(system)
@@ -121,9 +118,11 @@ async def _migrated(mongo_url: str, system: str, url: str) -> int:
         keys = migration.keys(found, [f"{name}={key}" for name, key in SYSTEMS[system].keys.items()])
         whose = migration.whose(found, source, system, None)
         options = Options(source_tenant=whose, error_limit=1.0, provenance="row")
+        started, used = time.perf_counter(), time.process_time()
         done = await migration.migrate(store, tenant, found, source, opening=keys, options=options)
+        seconds, used = time.perf_counter() - started, time.process_time() - used
     source.close()
-    return sum(each.rows for each in done.tables)
+    return sum(each.rows for each in done.tables), seconds, used
 
 
 def resident(directory: Path, rows: int) -> float:
@@ -155,7 +154,7 @@ def measure(directory: Path, rounds: int, patients: int, many: int) -> Iterator[
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.mapping", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=12, help="rounds of which the best counts")
-    parser.add_argument("--patients", type=int, default=300, help="patients of the runs end to end")
+    parser.add_argument("--patients", type=int, default=500, help="patients of the runs end to end")
     parser.add_argument("--many", type=int, default=MANY, help="rows of the memory measurement")
     parser.add_argument("--json", type=Path, default=Path("bench/results/mapping.json"), help="where the figures go")
     parser.add_argument("--stream", type=int, help=argparse.SUPPRESS)
