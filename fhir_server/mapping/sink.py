@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -144,7 +145,8 @@ class Sink:
         drafts = [draft.resource for outcome in outcomes for draft in outcome.drafts]
         versions: dict[str, int] = {}
         changed: set[str] = set()
-        for written, version, is_new in [*await self._put_resources(drafts), *await self._put_records(drafts)]:
+        resources, records = await asyncio.gather(self._put_resources(drafts), self._put_records(drafts))
+        for written, version, is_new in [*resources, *records]:
             versions[written["id"]] = version
             if is_new:
                 changed.add(written["id"])

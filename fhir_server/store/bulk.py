@@ -23,8 +23,8 @@ from fhir_server.store.tenants import Tenant
 from fhir_server.store.versions import Write, stored, superseded, unchanged, version_of
 from fhir_server.store.where import Where, same, still
 
-BATCH = 500
-LANES = 2
+BATCH = 1000
+LANES = 3
 """Batches under way at a time."""
 ATTEMPTS = 4
 """Another writer may be faster with some of a batch: these are compared and written again."""
