@@ -181,9 +181,7 @@ class Rows:
     def _judged(self, outcome: Outcome) -> Outcome:
         """Validates the drafts and settles the status; a row with an error gives nothing."""
         if self.table.metric:
-            outcome.drafts = [
-                Draft(draft.output, draft.key, metric(draft.resource)) for draft in outcome.drafts
-            ]
+            outcome.drafts = [Draft(draft.output, draft.key, metric(draft.resource)) for draft in outcome.drafts]
         for draft in outcome.drafts:
             if not is_feature(draft.resource["resourceType"]):
                 _validate(draft, outcome)
