@@ -7,7 +7,7 @@ PACKAGE := .cache/r4/package/package.json
 GUIDES  := .cache/packages/.fetched
 WORKERS ?= 2
 
-.PHONY: demo test lint bench bench-golden docs package clean
+.PHONY: demo test lint bench bench-golden bench-mapping docs package clean
 
 demo: $(READY)
 	@exec $(BIN)/fhir-server demo
@@ -27,6 +27,9 @@ bench: $(READY)
 
 bench-golden: $(READY)
 	$(BIN)/python -m bench.golden
+
+bench-mapping: $(READY)
+	$(BIN)/python -m bench.mapping
 
 docs: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,embedded,granian,docs]'

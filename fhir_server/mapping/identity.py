@@ -9,7 +9,7 @@ from hashlib import sha1
 
 from fhir_server.mapping.text import normalised
 
-CACHED = 16_384
+CACHED = 4096
 VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 """RFC 9562 §4.1"""
 
