@@ -11,7 +11,7 @@ APT     := apt-get -qq -o Dir::State=$(CURDIR)/$(DEBIAN)/state -o Dir::State::st
            -o Dir::Cache=$(CURDIR)/$(DEBIAN)/cache -o Debug::NoLocking=1 -o APT::Sandbox::User=root
 WORKERS ?= 2
 
-.PHONY: demo test lint bench bench-golden bench-systems docs package databases clean
+.PHONY: demo test lint bench bench-golden bench-mapping bench-systems docs package databases clean
 
 demo: $(READY)
 	@exec $(BIN)/fhir-server demo
@@ -34,6 +34,9 @@ bench-golden: $(READY)
 
 bench-systems: $(READY)
 	$(BIN)/python -m bench.systems
+
+bench-mapping: $(READY)
+	$(BIN)/python -m bench.mapping
 
 docs: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,embedded,granian,docs]'

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from pymongo import MongoClient
-from pymongo.write_concern import WriteConcern
 from rich.progress import track
 
 from bench import processes, report, stages, tokens
 from bench.client import Load, get, post
 from bench.data import bundle
+from bench.inserting import insert_many
 from bench.report import Figure
 from fhir_server.fhir import json
 
@@ -70,23 +70,7 @@ def ingest(run: Run, patients: int) -> Figure:
     ours = count / (time.perf_counter() - started)
     if failures:
         raise RuntimeError(f"{failures} transactions failed")
-    return Figure("transaction ingest", ours, "resources/s", _insert_many(run), 0.3)
-
-
-def _insert_many(run: Run) -> float:
-    source = run.database.resources
-    target = run.database.get_collection("bench_insert", write_concern=WriteConcern("majority", j=True))
-    target.drop()
-    for name, spec in source.index_information().items():
-        if name != "_id_":
-            target.create_index(spec["key"], name=name)
-    documents = list(source.find({"t": TENANT}))
-    started = time.perf_counter()
-    for first in range(0, len(documents), 500):
-        target.insert_many(documents[first : first + 500], ordered=False)
-    seconds = time.perf_counter() - started
-    target.drop()
-    return len(documents) / seconds
+    return Figure("transaction ingest", ours, "resources/s", insert_many(run.database, TENANT), 0.3)
 
 
 def read(run: Run) -> Figure:

@@ -44,6 +44,8 @@ def show(figures: list[Figure], stages: dict[str, dict[str, float]]) -> None:
         met = {None: "", True: "yes", False: "[red]no[/red]"}[each.met]
         table.add_row(each.name, f"{each.ours:,.2f} {each.unit}".replace(".00 ", " "), bare, ratio, target, met)
     console.print(table)
+    if not stages:
+        return
     names = list(next(iter(stages.values())))
     costs = Table("µs per resource", *names, title="CPU of each stage")
     for resource_type, cost in stages.items():

@@ -49,7 +49,7 @@ from fhir_server.cli.migrating import (
 from fhir_server.mapping import migration
 from fhir_server.mapping.compile import compiled
 from fhir_server.mapping.outcome import QUARANTINED, Report
-from fhir_server.mapping.run import Options
+from fhir_server.mapping.run import PAGE, Options
 from fhir_server.mapping.shared_run import RANGE, begun
 from fhir_server.opening import store_of
 from fhir_server.store.mappings import MappingStates
@@ -96,7 +96,7 @@ def run_(
     tables: Tables = None,
     source_tenant: SourceTenant = None,
     key: Key = None,
-    page: Rows = 500,
+    page: Rows = PAGE,
     error_limit: Annotated[
         float, typer.Option(min=0, max=1, help="Share of a table's rows in quarantine that ends the run.")
     ] = 0.05,

@@ -24,7 +24,7 @@ from fhir_server.cli.migrating import (
     progress_bars,
 )
 from fhir_server.mapping.outcome import Report
-from fhir_server.mapping.run import Options
+from fhir_server.mapping.run import PAGE, Options
 from fhir_server.mapping.sync import OVERLAP, Sync
 from fhir_server.store.mapping_runs import MappingRuns
 
@@ -36,7 +36,7 @@ def sync(
     tables: Tables = None,
     source_tenant: SourceTenant = None,
     key: Key = None,
-    page: Rows = 500,
+    page: Rows = PAGE,
     once: Annotated[bool, typer.Option("--once", help="Read what has changed and end.")] = False,
     every: Annotated[float, typer.Option(min=1, help="Seconds from one look to the next.")] = 60,
     overlap: Annotated[

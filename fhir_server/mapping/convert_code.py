@@ -57,7 +57,7 @@ def dotted(value: str) -> str:
 
 
 def mapped(value: Any, translation: Translation) -> Any:
-    return translation(value)
+    return translation[value]
 
 
 def code_of(value: Any, concept_map: ConceptMap) -> Any:

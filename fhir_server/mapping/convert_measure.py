@@ -56,9 +56,10 @@ def quantity_in(value: Any, unit: Any, units: ConceptMap) -> dict[str, Any] | No
     return {"value": found, "unit": str(unit), "system": UCUM, "code": code}
 
 
+LIMITED = ("word", "word?", "word?")
 CONVERTERS = {
-    "qty": Converter(quantity, NUMBER, "Quantity", ("word", "word?", "word?"), fails=True),
+    "qty": Converter(quantity, NUMBER, "Quantity", LIMITED, fails=True, repeats=True),
     "qty_in": Converter(quantity_in, NUMBER, "Quantity", ("column", "map"), fails=True),
-    "age": Converter(quantity, NUMBER, "Age", ("word", "word?", "word?"), fails=True),
-    "duration": Converter(quantity, NUMBER, "Duration", ("word", "word?", "word?"), fails=True),
+    "age": Converter(quantity, NUMBER, "Age", LIMITED, fails=True, repeats=True),
+    "duration": Converter(quantity, NUMBER, "Duration", LIMITED, fails=True, repeats=True),
 }

@@ -23,13 +23,14 @@ def decimal(value: Any) -> Decimal | None:
     """The number as it is written in the source."""
     if isinstance(value, str) and is_nothing(value):
         return None
+    written = str(value).strip()
     try:
-        found = Decimal(str(value).strip())
+        found = Decimal(written)
     except InvalidOperation as fault:
         raise Fault("TYPE_INVALID", "The value is no number.") from fault
     if not found.is_finite() or abs(found) >= MOST:
         raise Fault("TYPE_INVALID", "The value is no number that can be kept.")
-    return _plain(found)
+    return _plain(found) if "E" in written or "e" in written else found
 
 
 def _plain(found: Decimal) -> Decimal:
@@ -135,9 +136,9 @@ def payment_state(posted: Any, voided: Any) -> str:
 
 
 CONVERTERS = {
-    "decimal": Converter(decimal, NUMBER, "decimal", fails=True),
-    "int": Converter(integer, NUMBER, "integer", fails=True),
-    "positive": Converter(positive, NUMBER, "positiveInt", fails=True),
+    "decimal": Converter(decimal, NUMBER, "decimal", fails=True, repeats=True),
+    "int": Converter(integer, NUMBER, "integer", fails=True, repeats=True),
+    "positive": Converter(positive, NUMBER, "positiveInt", fails=True, repeats=True),
     "bool": Converter(boolean, FLAG, "boolean", fails=True),
     "is_true": Converter(is_true, FLAG, "test"),
     "is_false": Converter(is_false, FLAG, "test"),

@@ -7,7 +7,6 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from fhir_server.mapping.context import Context
 from fhir_server.mapping.converter import ANY, ITEM, SAME, TEXT, Converter, Words
 from fhir_server.mapping.fault import Fault
 from fhir_server.mapping.identity import key_text
@@ -56,8 +55,8 @@ def _type(code: str) -> Object:
 
 def identifier(value: Any, system: str, type_code: str | None = None) -> Object:
     """https://hl7.org/fhir/R4/datatypes.html#Identifier"""
-    found: Object = {"type": _type(type_code)} if type_code else {}
-    return {**found, "system": system, "value": key_text(value)}
+    found: Object = {"system": system, "value": key_text(value)}
+    return {"type": _type(type_code), **found} if type_code else found
 
 
 def humanname(value: str) -> Object:
@@ -102,16 +101,6 @@ def _stands(other: Any, words: Words) -> bool:
     return other is not None and (not words or folded(other) in words)
 
 
-def reference(value: Any, resource_type: str, prefix: str, suffix: str, context: Context) -> Object:
-    """A literal reference to what a row becomes, computed from its key.  https://hl7.org/fhir/R4/references.html#literal"""
-    return context.ids.reference(resource_type, f"{prefix}{key_text(value)}{suffix}")
-
-
-def link(value: Any, resource_type: str, prefix: str, suffix: str, context: Context) -> str:
-    """The relative URL of what a row becomes."""
-    return reference(value, resource_type, prefix, suffix, context)["reference"]  # type: ignore[no-any-return]
-
-
 def attachment(value: str, content_type: str) -> Object:
     """https://hl7.org/fhir/R4/datatypes.html#Attachment"""
     return {"contentType": content_type, "data": b64(value)}
@@ -126,6 +115,7 @@ def longer_than(value: str, size: str) -> str | None:
     return value if len(value.encode()) > int(size) else None
 
 
+"""`reference` and `link` are written by the compiler: an id is computed from the names around a key."""
 GUARD = ("column", "value*")
 TARGET = ("type", "output", "column?")
 CONVERTERS = {
@@ -142,8 +132,8 @@ CONVERTERS = {
     "npi": Converter(npi, ITEM, "text", fails=True),
     "given": Converter(given, ANY, SAME, GUARD),
     "unless": Converter(unless, ANY, SAME, GUARD),
-    "reference": Converter(reference, ITEM, "Reference", TARGET, context=True),
-    "link": Converter(link, ITEM, "url", TARGET, context=True),
+    "reference": Converter(copy, ITEM, "Reference", TARGET),
+    "link": Converter(copy, ITEM, "url", TARGET),
     "attachment": Converter(attachment, TEXT, "Attachment", ("word",)),
     "b64": Converter(b64, TEXT, "base64Binary"),
     "longer_than": Converter(longer_than, TEXT, SAME, ("word",)),

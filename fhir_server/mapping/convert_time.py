@@ -11,9 +11,11 @@ from fhir_server.mapping.context import Context
 from fhir_server.mapping.converter import MOMENT, Converter
 from fhir_server.mapping.fault import Fault
 
-FIRST_YEAR = 1880
+FIRST_YEAR, LAST_YEAR = 1880, 9998
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
 MOMENT_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?\Z")
+MOMENT_TEXT_PLAIN = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?\Z")
+NO_OFFSET = timedelta()
 CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?\Z")
 
 
@@ -21,12 +23,11 @@ def _fault() -> Fault:
     return Fault("DATE_INVALID", f"The value is no date or time after {FIRST_YEAR}.")
 
 
-@lru_cache(maxsize=65_536)
 def _parsed(value: Any) -> date | datetime:
     """A date where there is only a day, else a datetime, with its zone if it has one."""
     if isinstance(value, str):
         value = _read(value.strip())
-    if not isinstance(value, date) or not FIRST_YEAR <= value.year <= 9998:
+    if not isinstance(value, date) or not FIRST_YEAR <= value.year <= LAST_YEAR:
         raise _fault()
     return value
 
@@ -49,22 +50,47 @@ def fhir_date(value: Any) -> str:
 
 def date_time(value: Any, context: Context) -> str:
     """A day as a day; a moment in its own zone, or the tenant's where the column has none."""
-    found = _parsed(value)
-    return _written(found, context.zone) if isinstance(found, datetime) else found.isoformat()
+    return _written(value, context.zone) if value.__class__ is str else _moment(value, context.zone)
 
 
 def instant(value: Any, context: Context) -> str:
     """A moment; a bare day is its midnight in the tenant's zone."""
+    found = date_time(value, context)
+    return _midnight(found, context.zone) if len(found) == 10 else found
+
+
+def _moment(value: Any, zone: tzinfo) -> str:
+    if value.__class__ is str and MOMENT_TEXT_PLAIN.match(value) and zone.utcoffset(None) == NO_OFFSET:
+        return _plain(value)
     found = _parsed(value)
-    moment = found if isinstance(found, datetime) else datetime.combine(found, time())
-    return _written(moment, context.zone)
+    return _zoned(found, zone) if isinstance(found, datetime) else found.isoformat()
 
 
-@lru_cache(maxsize=65_536)
-def _written(moment: datetime, zone: tzinfo) -> str:
+def _plain(value: str) -> str:
+    """A moment of UTC that is written as in FHIR but for the separator and the zone: most of what databases hold."""
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError as fault:
+        raise _fault() from fault
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise _fault()
+    fraction = f".{found.microsecond // 1000:03}" if found.microsecond else ""
+    return f"{value[:10]}T{value[11:19]}{fraction}Z"
+
+
+_written = lru_cache(maxsize=4096)(_moment)
+"""For text alone: moments that are equal may be written in different zones."""
+
+
+@lru_cache(maxsize=4096)
+def _midnight(day: str, zone: tzinfo) -> str:
+    return _zoned(datetime.combine(date.fromisoformat(day), time()), zone)
+
+
+def _zoned(moment: datetime, zone: tzinfo) -> str:
     aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
     text = aware.isoformat(timespec="milliseconds" if aware.microsecond else "seconds")
-    return text.replace("+00:00", "Z") if aware.utcoffset() == timedelta() else text
+    return text.replace("+00:00", "Z") if aware.utcoffset() == NO_OFFSET else text
 
 
 def clock(value: Any) -> str:
@@ -78,21 +104,24 @@ def clock(value: Any) -> str:
         raise Fault("TYPE_INVALID", "The value is no time of day.") from fault
 
 
+_day = lru_cache(maxsize=16)(date.isoformat)
+
+
 def past(value: str, context: Context) -> str:
     """A day that has come: births and deaths are not in the future."""
-    if value[:10] > context.today.isoformat():
+    if value[:10] > _day(context.today):
         raise Fault("DATE_INVALID", "The date lies in the future.")
     return value
 
 
 def begun(value: str, context: Context) -> str | None:
     """A day or moment that is not in the future."""
-    return value if value[:10] <= context.today.isoformat() else None
+    return value if value[:10] <= _day(context.today) else None
 
 
 def lapsed(value: str | None, after: str, before: str, context: Context) -> str:
     """One word once the day is past, another until then and where there is no day."""
-    return after if value is not None and value[:10] < context.today.isoformat() else before
+    return after if value is not None and value[:10] < _day(context.today) else before
 
 
 def plus_minutes(value: str, minutes: Any) -> str | None:
@@ -101,7 +130,7 @@ def plus_minutes(value: str, minutes: Any) -> str | None:
         later = datetime.fromisoformat(value) + timedelta(minutes=int(minutes))
     except (TypeError, ValueError, OverflowError):
         return None
-    return _written(later, UTC)
+    return _zoned(later, UTC)
 
 
 def not_before(value: str, start: Any, context: Context) -> str:
@@ -126,7 +155,7 @@ def inverted(start: str, end: str) -> bool:
 
 DATES = frozenset({"date", "dateTime", "instant"})
 CONVERTERS = {
-    "date": Converter(fhir_date, MOMENT, "date", fails=True),
+    "date": Converter(fhir_date, MOMENT, "date", fails=True, repeats=True),
     "dateTime": Converter(date_time, MOMENT, "dateTime", fails=True, context=True),
     "instant": Converter(instant, MOMENT, "instant", fails=True, context=True),
     "time": Converter(clock, frozenset({"time", "text", "item"}), "time", fails=True),

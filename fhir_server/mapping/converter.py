@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 SAME = "same"
@@ -45,3 +47,25 @@ class Converter:
     """Gives a value in any case."""
     nested: bool = False
     """Takes the lists and objects of a JSON value as well as its words and numbers."""
+    repeats: bool = False
+    """The same values come again and again, with arguments that are words: what they become is kept."""
+
+
+KEPT = 4096
+KEYS = frozenset({str, int, float})
+
+
+def remembered(call: Callable[..., Any], *args: Any) -> Callable[[Any], Any]:
+    """A converter that keeps what the last values became.
+
+    Equal numbers may be written differently: decimals are told apart by their digits, and a zero by its sign.
+    """
+    kept = lru_cache(maxsize=KEPT, typed=True)(lambda value: call(value, *args))
+    kept_decimals = lru_cache(maxsize=KEPT)(lambda digits: call(Decimal(digits), *args))
+
+    def remembering(value: Any) -> Any:
+        if value and value.__class__ in KEYS:
+            return kept(value)
+        return kept_decimals(str(value)) if value.__class__ is Decimal else call(value, *args)
+
+    return remembering

@@ -13,20 +13,22 @@ from fhir_server.mapping import constants
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.elements import Place
 from fhir_server.mapping.emit_columns import Columns
-from fhir_server.mapping.emit_pipe import VARIES, Pipes, Value
+from fhir_server.mapping.emit_pipe import Pipes
+from fhir_server.mapping.emit_value import VARIES, Value
 from fhir_server.mapping.kinds import ITEM, POSITION, Scope
 from fhir_server.mapping.model import Constant, Each, First, Group, Items, Leaf, Literal, Node, TableMapping, leaves
+from fhir_server.mapping.once import Once
 from fhir_server.mapping.writer import Writer
 
 
 class Nodes:
     """The nodes of one function; its columns are loaded before."""
 
-    def __init__(self, writer: Writer, table: TableMapping, catalogue: Catalogue):
+    def __init__(self, writer: Writer, table: TableMapping, catalogue: Catalogue, once: Once | None = None):
         self.writer, self.catalogue = writer, catalogue
-        self.pipes = Pipes(writer, table, catalogue)
+        self.pipes = Pipes(writer, table, catalogue, once)
         self.columns = Columns(
-            writer, table, Scope(table), lambda pipe, path, _: self.pipes.emit(pipe, path, None).name
+            writer, table, Scope(table), lambda pipe, path, _: self.pipes.emit(pipe, path, None).name, once
         )
 
     def node(self, node: Node, place: Place, scope: Scope) -> Value:
@@ -76,8 +78,8 @@ class Nodes:
         inside = scope.inside(node.items.pipe)
         self.pipes.items_of = items.column
         writer.line(f"{name} = []")
-        with writer.block(f"for {POSITION}, {ITEM} in enumerate({items.name} or (), 1)"):
-            self.columns.items([leaf.pipe for leaf in leaves(node.body)], inside)
+        with writer.block(loop(items.name, leaves(node.body))):
+            self.pipes.texts = self.columns.items([leaf.pipe for leaf in leaves(node.body)], inside)
             value = self.node(node.body, place, inside)
             self._append(name, value)
         writer.line(f"{name} = {name} or None")
@@ -88,6 +90,8 @@ class Nodes:
         values = [self.node(each, place, scope) for each in node.items]
         if all(value.shared is not VARIES for value in values):
             return self._shared([value.shared for value in values])
+        if len(values) == 1:
+            return self._only(node.items[0], values[0])
         name = self.writer.fresh()
         self.writer.line(f"{name} = []")
         for item, value in zip(node.items, values, strict=True):
@@ -96,6 +100,14 @@ class Nodes:
         if not always:
             self.writer.line(f"{name} = {name} or None")
         return Value(name, _any(value.creates for value in values), always, _column(values))
+
+    def _only(self, item: Node, value: Value) -> Value:
+        """The list of one entry, or of the entries of one loop."""
+        if isinstance(item, Each):
+            return value
+        name = self.writer.fresh()
+        self.writer.line(f"{name} = [{value.name}]{'' if value.always else f' if {value.name} is not None else None'}")
+        return replace(value, name=name)
 
     def _append(self, name: str, value: Value, how: str = "append") -> None:
         if value.always:
@@ -110,24 +122,29 @@ class Nodes:
         children = {name: self.node(child, place.child(name), scope) for name, child in group.children.items()}
         if not conditions and all(value.shared is not VARIES for value in children.values()):
             return self._shared({name: value.shared for name, value in children.items()})
-        creates = _any(value.creates for value in children.values())
         if place.type == "Period" and {"start", "end"} <= children.keys():
-            self._period(children["start"], children["end"], place)
+            children["end"] = self._period(children["start"], children["end"], place)
+        creates = _any(value.creates for value in children.values())
         name = self.writer.fresh()
         self.writer.line(f"{name} = None  # {place.path}")
         with self.writer.block(f"if {' and '.join([*conditions, f'({creates})'])}"):
-            self._build(name, children, place, group.needs)
-        return Value(name, f"{name} is not None", column=_column(children.values()))
+            known = {each: replace(value, always=True) for each, value in children.items() if value.creates == creates}
+            self._build(name, {**children, **known}, place, group.needs)
+        return Value(name, f"{name} is not None", column=_column(children.values()), parts=children)
 
     def tests(self, conditions: Iterable[Leaf], path: str) -> list[str]:
         """The conditions that pipes have values."""
         return [f"{self.pipes.emit(leaf.pipe, path, None).name} is not None" for leaf in conditions]
 
-    def _period(self, start: Value, end: Value, place: Place) -> None:
-        """https://hl7.org/fhir/R4/datatypes.html#Period per-1"""
-        condition = f"{start.name} is not None and {end.name} is not None and inverted({start.name}, {end.name})"
+    def _period(self, start: Value, end: Value, place: Place) -> Value:
+        """The end, unless it lies before the start.  https://hl7.org/fhir/R4/datatypes.html#Period per-1"""
+        name = self.writer.fresh()
+        self.writer.line(f"{name} = {end.name}")
+        condition = f"{start.name} is not None and {name} is not None and inverted({start.name}, {name})"
         with self.writer.block(f"if {condition}"):
-            self.writer.line(f"{end.name} = noted(findings, PERIOD_INVERTED, {end.column!r}, {place.path!r})")
+            self.writer.line(f"{name} = noted(findings, PERIOD_INVERTED, {end.column!r}, {place.path!r})")
+        creates = end.creates and end.creates.replace(f"{end.name} is not None", f"{name} is not None")
+        return replace(end, name=name, creates=creates)
 
     def _build(self, name: str, children: Mapping[str, Value], place: Place, needs: tuple[str, ...]) -> None:
         keyword = "if"
@@ -157,6 +174,13 @@ class Nodes:
             else:
                 with self.writer.block(f"if {value.name} is not None"):
                     self.writer.line(f"{name}[{child!r}] = {value.name}")
+
+
+def loop(items: str, body: Iterable[Leaf]) -> str:
+    """The head of a loop, which counts where its body says how far it is."""
+    if any(column.name == POSITION for leaf in body for column in leaf.pipe.columns()):
+        return f"for {POSITION}, {ITEM} in enumerate({items} or (), 1)"
+    return f"for {ITEM} in {items} or ()"
 
 
 def uncertain(place: Place, children: Mapping[str, Value]) -> list[tuple[str, ...]]:

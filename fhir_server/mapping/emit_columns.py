@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from fhir_server.mapping.grammar import Column, Pipe
 from fhir_server.mapping.kinds import ITEM, POSITION, Scope, column_kind
@@ -11,6 +12,14 @@ from fhir_server.mapping.writer import Writer
 
 TEXTUAL = frozenset({"text", "time"})
 EmitPipe = Callable[[Pipe, str, Scope], str]
+
+
+class Share(Protocol):
+    """What several outputs read, so that it is read once."""
+
+    def is_repeated(self, what: Pipe | str) -> bool: ...
+
+    def write(self, name: str, write: Callable[[], None]) -> bool: ...
 
 
 def variable(column: Column) -> str:
@@ -31,8 +40,9 @@ def attempt(writer: Writer, name: str, call: str, column: str, path: str) -> Non
 class Columns:
     """The columns that one function reads, each loaded once."""
 
-    def __init__(self, writer: Writer, table: TableMapping, scope: Scope, emit: EmitPipe):
+    def __init__(self, writer: Writer, table: TableMapping, scope: Scope, emit: EmitPipe, once: Share | None = None):
         self.writer, self.table, self.scope, self.emit = writer, table, scope, emit
+        self.once = once
         self.index = {name: at for at, name in enumerate(table.columns)}
         self.loaded: set[str] = set()
 
@@ -46,7 +56,15 @@ class Columns:
         name = variable(column)
         if name in self.loaded:
             return
+        if self.once and self.once.is_repeated(name) and (not column.field or column.name in self.table.parents):
+            before = {*self.loaded}
+            if not self.once.write(name, lambda: self._write(name, column)):
+                self.loaded = before  # What else was loaded stands inside a condition.
+        else:
+            self._write(name, column)
         self.loaded.add(name)
+
+    def _write(self, name: str, column: Column) -> None:
         if column.name in self.table.parents:
             self._parent(name, column)
         elif column.field:
@@ -74,8 +92,9 @@ class Columns:
         with self.writer.block("else"):
             self._read(name, f"{row}[{column.field!r}]", column_kind(column, self.scope))
 
-    def items(self, pipes: Iterable[Pipe], scope: Scope) -> None:
-        """The fields of a list item that the body of a loop reads."""
+    def items(self, pipes: Iterable[Pipe], scope: Scope) -> set[str]:
+        """The fields of a list item that the body of a loop reads; the variables of those that are text."""
+        texts = set()
         for name in sorted(
             {each.field for pipe in pipes for each in pipe.columns() if each.name == ITEM and each.field}
         ):
@@ -83,14 +102,17 @@ class Columns:
             if scope.item_rows is None:
                 self.writer.line(f"{variable(column)} = field({ITEM}, {name!r})")
             else:
-                self._read(variable(column), f"{ITEM}[{name!r}]", column_kind(column, scope))
+                kind = column_kind(column, scope)
+                self._read(variable(column), f"{ITEM}[{name!r}]", kind)
+                texts |= {variable(column)} if kind in TEXTUAL else set()
+        return texts
 
     def _read(self, name: str, raw: str, kind: str) -> None:
         """Text is cleaned; some databases keep text in any column, and an empty one says nothing."""
-        if kind in TEXTUAL:
-            self.writer.line(f"{name} = text({raw})")
-            return
         self.writer.line(f"{name} = {raw}")
-        if kind != "blob":
+        if kind in TEXTUAL:
+            with self.writer.block(f"if {name} is not None"):
+                self.writer.line(f"{name} = text({name})")
+        elif kind != "blob":
             with self.writer.block(f"if {name}.__class__ is str"):
                 self.writer.line(f"{name} = text({name})")

@@ -2,50 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from itertools import takewhile
 from typing import Any
 
 from fhir_server.fhir.definitions import codes
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.convert import CONVERTERS
-from fhir_server.mapping.converter import TEXT
+from fhir_server.mapping.converter import TEXT, remembered
 from fhir_server.mapping.elements import Place
 from fhir_server.mapping.emit_columns import attempt, variable
+from fhir_server.mapping.emit_value import Value
 from fhir_server.mapping.grammar import Column, Pipe, Step
 from fhir_server.mapping.kinds import ITEM, POSITION, bound
 from fhir_server.mapping.maps import SHAPES, Translation
 from fhir_server.mapping.model import TableMapping
+from fhir_server.mapping.once import Once
 from fhir_server.mapping.systems import coding, uri
 from fhir_server.mapping.text import folded
 from fhir_server.mapping.writer import Writer
 
 UNKNOWN = "unknown"
+GUARDS = frozenset({"given", "unless"})
+TARGETS = {"reference": "", "link": "['reference']"}
+"""What refers to a resource, and what of the reference it takes."""
 DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
-VARIES = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """Source that gives a value or None."""
-
-    name: str
-    creates: str | None = None
-    """The condition under which the value creates the element it stands in; None for never."""
-    always: bool = False
-    """Never None."""
-    column: str = ""
-    shared: Any = VARIES
-    """The object itself, where it is the same for every row."""
 
 
 class Pipes:
     """The pipes of one table."""
 
-    def __init__(self, writer: Writer, table: TableMapping, catalogue: Catalogue):
-        self.writer, self.table, self.catalogue = writer, table, catalogue
+    def __init__(self, writer: Writer, table: TableMapping, catalogue: Catalogue, once: Once | None = None):
+        self.writer, self.table, self.catalogue, self.once = writer, table, catalogue, once
         deleted = (table.deleted.pipe.column.name,) if table.deleted else ()
         self.items_of = ""
         """The column that the loop being written goes over."""
+        self.texts: set[str] = set()
+        """Variables of its items that hold text or nothing."""
         self.steering = {*table.key, *table.watermark, *table.tenant, *deleted, POSITION}
 
     def emit(self, pipe: Pipe, path: str, place: Place | None) -> Value:
@@ -55,12 +48,63 @@ class Pipes:
             self._unnested(pipe, column, path)
         if not pipe.steps:
             return Value(variable(pipe.column), self._creates(pipe, variable(pipe.column)), column=column)
-        name, always = self.writer.fresh(), False
+        if self.once and self._is_shared(pipe):
+            name = self.once.name((pipe, path if _is_of_place(pipe) else "", place is None), "v")
+            self.once.write(name, lambda: self._steps(name, pipe, column, path, place))
+        else:
+            name = self.writer.fresh()
+            self._steps(name, pipe, column, path, place)
+        return Value(name, self._creates(pipe, name), _is_always(pipe), column)
+
+    def _is_shared(self, pipe: Pipe) -> bool:
+        """Whether other outputs need the same value, and it is the same there."""
+        columns = pipe.columns()
+        return (
+            self.once is not None
+            and self.once.is_repeated(pipe)
+            and not any(each.name in (ITEM, POSITION) for each in columns)
+            and all(each.field is None or each.name in self.table.parents for each in columns)
+        )
+
+    def _steps(self, name: str, pipe: Pipe, column: str, path: str, place: Place | None) -> None:
         self.writer.line(f"{name} = {variable(pipe.column)}  # {path}: {pipe}")
-        for step in pipe.steps:
-            self._step(name, step, column, path, place)
-            always = CONVERTERS[step.name].always or (always and step.name not in ("given", "unless"))
-        return Value(name, self._creates(pipe, name), always, column)
+        for step in _guards_first(pipe.steps):
+            own = self._own_output(pipe, step)
+            if own:
+                with self.writer.block(f"if {name} is not None"):
+                    self._own_target(name, step, own)
+            else:
+                self._step(name, step, column, path, place)
+
+    def _own_output(self, pipe: Pipe, step: Step) -> str | None:
+        """The output of the same row that its key refers to."""
+        if step.name not in TARGETS or not self.once or (str(pipe.column),) != tuple(f"${k}" for k in self.table.key):
+            return None
+        if next(each for each in pipe.steps if each.name not in GUARDS) is not step or len(step.args) > 2:
+            return None
+        resource_type, written = map(str, step.args[:2])
+        table, _, label = written.partition("#")
+        name = f"{resource_type}#{label}" if label else resource_type
+        return name if table == self.table.table and name in self._own_names() else None
+
+    def _own_target(self, name: str, step: Step, output: str) -> None:
+        """The id of the other output, where the key stands in names as it is in the column."""
+        with self.writer.block(f"if {name} is row[{list(self.table.columns).index(self.table.key[0])}]"):
+            url = f"f'{step.args[0]}/{{{self.own_id(output)}}}'"
+            self.writer.line(f"{name} = {url}" if step.name == "link" else f"{name} = {{'reference': {url}}}")
+        with self.writer.block("else"):
+            self.writer.line(f"{name} = {self._call(name, step, None)}")
+
+    def _own_names(self) -> set[str]:
+        """The outputs whose ids are made of the key of the row alone."""
+        return {each.name for each in self.table.outputs if not (each.key or each.merge or each.each)}
+
+    def own_id(self, output: str) -> str:
+        """The variable of the id of an output, which is made where it is first needed."""
+        assert self.once is not None
+        name = self.once.name(("id", output), "id_")
+        self.once.write(name, lambda: self.writer.line(f"{name} = uuid5(start + {output.encode()!r})"))
+        return name
 
     def _unnested(self, pipe: Pipe, column: str, path: str) -> None:
         """A word or number out of JSON, and a word where only words will do."""
@@ -73,7 +117,7 @@ class Pipes:
 
     def _may_nest(self, pipe: Pipe) -> bool:
         """Whether the value comes out of JSON, where anything may stand in place of a word or number."""
-        if pipe.steps and CONVERTERS[pipe.steps[0].name].nested:
+        if (pipe.steps and CONVERTERS[pipe.steps[0].name].nested) or variable(pipe.column) in self.texts:
             return False
         in_json = pipe.column.field is not None and pipe.column.name not in self.table.parents
         return pipe.column.name == ITEM or in_json
@@ -99,6 +143,11 @@ class Pipes:
                 self._apply(name, step, column, path, place)
 
     def _apply(self, name: str, step: Step, column: str, path: str, place: Place | None) -> None:
+        if step.name in GUARDS and not any(isinstance(arg, str) for arg in step.args):
+            other = f"{variable(step.args[0])} is {'None' if step.name == 'given' else 'not None'}"  # type: ignore[arg-type]
+            with self.writer.block(f"if {other}"):
+                self.writer.line(f"{name} = None")
+            return
         call = self._call(name, step, place)
         if CONVERTERS[step.name].fails:
             attempt(self.writer, name, call, column, path)
@@ -107,34 +156,43 @@ class Pipes:
 
     def _call(self, name: str, step: Step, place: Place | None) -> str:
         converter = CONVERTERS[step.name]
+        if converter.repeats:
+            return f"{self._remembered(step)}({name})"
+        if step.name == "map":
+            return f"{self._map(str(step.args[0]), place)}[{name}]"
+        if step.name in TARGETS:
+            return self._target(name, step)
         function = self.writer.function(converter.call.__name__, converter.call)
-        if step.name in ("reference", "link"):
-            args = self._target(name, step)
-        else:
-            element = place if step.name == "map" else None
-            args = [name, *(self._argument(each.kind, each.value, element) for each in bound(step))]
+        args = [name, *(self._argument(each.kind, each.value) for each in bound(step))]
         return f"{function}({', '.join([*args, *(['context'] if converter.context else [])])})"
 
-    def _target(self, name: str, step: Step) -> list[str]:
-        """What a reference is computed from: the key of a row or of a value, and the names around it."""
+    def _target(self, name: str, step: Step) -> str:
+        """A reference, computed from the key of a row or of a value and the names around it."""
         resource_type, written = map(str, step.args[:2])
         table, _, label = written.partition("#")
         output = f"{resource_type}#{label}" if label else resource_type
         found = self.catalogue.output(resource_type, written)
-        key = name
+        key = f"key_text({name})"
         if found and (found.key or found.merge):
             key = f"natural({name})" if found.key else f"merged_key({name})"
-        entry = step.args[-1]
-        suffix = f"f'/{output}:{{{variable(entry)}}}'" if isinstance(entry, Column) else repr(f"/{output}")
-        return [key, repr(resource_type), repr(f"{self.catalogue.source}/{table}/"), suffix]
+        entry = f":{{{variable(step.args[-1])}}}" if isinstance(step.args[-1], Column) else ""
+        named = f"f'{self.catalogue.source}/{table}/{{{key}}}/{output}{entry}'"
+        return f"context.ids.reference({resource_type!r}, {named}){TARGETS[step.name]}"
 
-    def _argument(self, kind: str, value: Any, place: Place | None) -> str:
+    def _remembered(self, step: Step) -> str:
+        """The name of a converter with its words, the same wherever a declaration writes it."""
+        call = CONVERTERS[step.name].call
+        return self.writer.made(
+            call.__name__, str(step), lambda: remembered(call, *(each.value for each in bound(step)))
+        )
+
+    def _argument(self, kind: str, value: Any) -> str:
         if kind == "column":
             if isinstance(value, tuple):
                 return f"({''.join(f'{variable(each)}, ' for each in value)})"
             return "None" if value is None else variable(value)
         if kind == "map":
-            return self._map(value, place)
+            return self._map(value, None)
         if kind == "coding":
             return self.writer.constant(coding(value, self.catalogue.systems))
         if kind == "system":
@@ -155,6 +213,26 @@ class Pipes:
         if key not in self.writer.names:
             self.writer.names[key] = Translation(self.catalogue.maps[name], place.type, required=required)
         return key
+
+
+def _is_always(pipe: Pipe) -> bool:
+    """Whether the pipe gives a value in any case."""
+    always = False
+    for step in pipe.steps:
+        always = CONVERTERS[step.name].always or (always and step.name not in GUARDS)
+    return always
+
+
+def _is_of_place(pipe: Pipe) -> bool:
+    """Whether the element matters: a fault names it, and a map gives what it needs."""
+    return any(CONVERTERS[step.name].fails or step.name in ("map", "absent") for step in pipe.steps)
+
+
+def _guards_first(steps: tuple[Step, ...]) -> Iterable[Step]:
+    """What a guard would throw away is not made, unless making it could fail."""
+    makes = list(takewhile(lambda step: not CONVERTERS[step.name].fails and not CONVERTERS[step.name].none, steps))
+    guards = [step for step in makes if step.name in GUARDS]
+    return [*guards, *(step for step in makes if step.name not in GUARDS), *steps[len(makes) :]]
 
 
 def absent(place: Place | None) -> Any:

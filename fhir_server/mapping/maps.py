@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from fhir_server.mapping import document, systems
@@ -31,6 +30,7 @@ EQUIVALENCES = frozenset(
 """https://hl7.org/fhir/R4/valueset-concept-map-equivalence.html"""
 PARTS = frozenset({"title", "targets", "rows", "other", "null"})
 ROW = frozenset({"source", "target", "equivalence", "comment"})
+MOST_KEPT = 4096
 SAME = "*"
 """A target that ends in `|*` keeps the source code, in that system."""
 
@@ -141,20 +141,24 @@ def _coding(written: str, row: Table, file: str, known: Systems) -> Mapping[str,
         raise refuse(file, row.line, str(fault)) from fault
 
 
-class Translation:
-    """A map at work for one kind of element: `code`, `boolean`, `Coding` or `CodeableConcept`."""
+class Translation(dict[Any, Any]):
+    """A map at work for one kind of element: `code`, `boolean`, `Coding` or `CodeableConcept`.
+
+    Its items are what it has translated before: text, since equal numbers and flags may be written differently.
+    """
 
     def __init__(self, concept_map: ConceptMap, fhir_type: str, *, required: bool):
         self.map, self.required = concept_map, required
         self.shape = SHAPES[fhir_type]
-        self._translated = lru_cache(maxsize=4096)(self._translate)
 
-    def __call__(self, value: Any) -> Any:
+    def __missing__(self, value: Any) -> Any:
         """The target of a value; a value that the map does not know is a fault, never passed through as a code."""
         if value is None:
             return self.shape(self.map.null, self.map, None) if self.map.null else None
-        found, known = self._translated(value)
+        found, known = self._translate(value)
         if known:
+            if value.__class__ is str and len(self) < MOST_KEPT:
+                self[value] = found
             return found
         message = f"The map '{self.map.name}' has no line for this value."
         if self.required:

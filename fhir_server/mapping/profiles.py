@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fhir_server.fhir.resource import Resource
 from fhir_server.mapping import document
 from fhir_server.mapping.document import plain, table, text
 from fhir_server.mapping.problem import refuse
@@ -33,14 +32,10 @@ class Profile:
     supports: tuple[Alternatives, ...]
     """What must be supported where the source has it."""
 
-    def claimed(self, resource: Resource) -> bool:
-        """Whether every mandatory element has a value."""
-        return all(met(resource, each) for each in self.mandatory)
-
 
 def met(resource: Any, wanted: Alternatives) -> bool:
     """Whether one of the paths has a value."""
-    return any(_has(resource, path) for path in wanted)
+    return any(has(resource, path) for path in wanted)
 
 
 def written(wanted: Alternatives) -> str:
@@ -48,15 +43,16 @@ def written(wanted: Alternatives) -> str:
     return " or ".join(".".join(path) for path in wanted)
 
 
-def _has(value: Any, path: tuple[str, ...]) -> bool:
+def has(value: Any, path: tuple[str, ...]) -> bool:
+    """Whether there is a value at the path, in any entry of the lists on the way."""
     if not path or value is ANYTHING:
         return value is not None
     if isinstance(value, list):
-        return any(_has(each, path) for each in value)
+        return any(has(each, path) for each in value)
     if not isinstance(value, dict):
         return False
     if path[0] in value:
-        return _has(value[path[0]], path[1:])
+        return has(value[path[0]], path[1:])
     if path[0].startswith(EXTENSION):
         end = f"/{path[0][len(EXTENSION) : -1]}"
         return any(str(each.get("url", "")).endswith(end) for each in value.get("extension", ()))

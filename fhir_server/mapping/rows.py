@@ -181,7 +181,7 @@ class Rows:
     def _judged(self, outcome: Outcome) -> Outcome:
         """Validates the drafts and settles the status; a row with an error gives nothing."""
         if self.table.metric:
-            outcome.drafts = [draft._replace(resource=metric(draft.resource)) for draft in outcome.drafts]
+            outcome.drafts = [Draft(draft.output, draft.key, metric(draft.resource)) for draft in outcome.drafts]
         for draft in outcome.drafts:
             if not is_feature(draft.resource["resourceType"]):
                 _validate(draft, outcome)
@@ -349,7 +349,7 @@ def _inactive(drafts: Iterable[Draft]) -> Iterable[Draft]:
     for draft in drafts:
         found = inactive(draft.resource["resourceType"])
         if found:
-            yield draft._replace(resource={**draft.resource, found[0]: found[1]})
+            yield Draft(draft.output, draft.key, {**draft.resource, found[0]: found[1]})
 
 
 def _validate(draft: Draft, outcome: Outcome) -> None:

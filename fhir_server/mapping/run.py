@@ -26,7 +26,7 @@ from fhir_server.mapping.rows import Rows
 from fhir_server.mapping.sink import Sink
 from fhir_server.mapping.source import Row, Source, Span, since
 
-PAGE = 500
+PAGE = 1000
 TRIED_BEFORE_LIMIT = 200
 """Rows before the share of quarantined ones says anything."""
 

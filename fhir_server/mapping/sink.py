@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -101,8 +102,10 @@ class Sink:
         """What belongs to values and groups first: a row that is written down has given them already."""
         found = [state for each in states for state in each]
         await self.states.keep_snapshots(snapshots)
-        await self.states.save([each for each in found if each["source_pk"].startswith("~")])
-        await self.states.save([each for each in found if not each["source_pk"].startswith("~")])
+        for is_own in (False, True):
+            some = [each for each in found if each["source_pk"].startswith("~") is not is_own]
+            await self.states.save([each for each in some if each["attempts"] > 1])
+            await self.states.add([each for each in some if each["attempts"] == 1])
 
     async def _declare(self, table: Compiled) -> None:
         """What the mapping says about columns, so that it can be asked when it has long been another."""
@@ -147,7 +150,8 @@ class Sink:
         drafts = [draft.resource for outcome in outcomes for draft in outcome.drafts]
         versions: dict[str, int] = {}
         changed: set[str] = set()
-        for written, version, is_new in [*await self._put_resources(drafts), *await self._put_records(drafts)]:
+        resources, records = await asyncio.gather(self._put_resources(drafts), self._put_records(drafts))
+        for written, version, is_new in [*resources, *records]:
             versions[written["id"]] = version
             if is_new:
                 changed.add(written["id"])

@@ -13,6 +13,8 @@ import msgspec
 
 from fhir_server.crypto import aead
 
+KINDS = (str, int, float, bytes, Decimal, date, datetime, time, type(None))
+COMMON = frozenset(KINDS)
 PURPOSE = b"mapping row snapshot"
 
 
@@ -44,7 +46,4 @@ def row_hash(version: str, values: Sequence[Any], related: Any) -> str:
 
 def _plain(values: Sequence[Any]) -> tuple[Any, ...]:
     """Without what drivers wrap around values."""
-    return tuple(
-        value if isinstance(value, str | int | float | bytes | Decimal | date | datetime | time | None) else repr(value)
-        for value in values
-    )
+    return tuple(value if value.__class__ in COMMON or isinstance(value, KINDS) else repr(value) for value in values)

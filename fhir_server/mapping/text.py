@@ -14,10 +14,12 @@ NOTHING = frozenset({"n/a", "na", "none", "unknown", "-", "--", "null", "nil", "
 
 def text(value: Any) -> str | None:
     """The text of a column; None where nothing is written."""
-    if value is None:
-        return None
-    if type(value) is not str:
-        value = str(value)
+    if value.__class__ is str and value.isascii() and value.isprintable():
+        return value.strip() or None
+    return None if value is None else _cleaned(str(value))
+
+
+def _cleaned(value: str) -> str | None:
     if not value.isascii():
         value = unicodedata.normalize("NFC", value)
     if not value.isprintable():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,14 +20,24 @@ class Writer:
         self._depth = 0
         self._counted = 0
         self._constants: dict[str, str] = {}
+        self._made: dict[str, str] = {}
+
+    @property
+    def depth(self) -> int:
+        return self._depth
 
     def line(self, text: str) -> None:
         self.lines.append("    " * self._depth + text)
 
+    def insert(self, at: int, text: str) -> None:
+        """A line that turns out to be needed before what is written already, as deep as the line it comes before."""
+        after = self.lines[at]
+        self.lines.insert(at, after[: len(after) - len(after.lstrip())] + text)
+
     @contextmanager
-    def block(self, head: str) -> Iterator[None]:
+    def block(self, head: str, end: str = ":") -> Iterator[None]:
         """`head:` and what is written inside, indented."""
-        self.line(f"{head}:")
+        self.line(f"{head}{end}")
         self._depth += 1
         written = len(self.lines)
         yield
@@ -43,6 +53,13 @@ class Writer:
         """Makes a function known under its name."""
         self.names[name] = function
         return name
+
+    def made(self, name: str, key: str, make: Callable[[], Any]) -> str:
+        """Makes a function once for each key, and known under a name of its own."""
+        if key not in self._made:
+            self._made[key] = f"{name}_{len(self._made) + 1}"
+            self.names[self._made[key]] = make()
+        return self._made[key]
 
     def constant(self, value: Any) -> str:
         """The source of a value: itself when it is short and plain, else the name of a shared object."""

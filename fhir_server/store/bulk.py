@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -21,10 +23,14 @@ from fhir_server.store.tenants import Tenant
 from fhir_server.store.versions import Write, stored, superseded, unchanged, version_of
 from fhir_server.store.where import Where, same, still
 
-BATCH = 500
+BATCH = 1000
+LANES = 3
+"""Batches under way at a time."""
 ATTEMPTS = 4
 """Another writer may be faster with some of a batch: these are compared and written again."""
 
+Batch = dict[tuple[str, str], Resource]
+"""Resources by type and id."""
 Change = tuple[Document, Document]
 """A document and the one that takes its place."""
 
@@ -47,9 +53,18 @@ class Putting:
     clock: Callable[[], datetime]
 
     async def put(self, resources: Sequence[Resource]) -> list[Put]:
+        """While one batch is being written the next is prepared."""
         done: list[Put] = []
-        for batch in _batches(list(resources)):
-            done += await self._batch(batch)
+        under_way: deque[tuple[Batch, asyncio.Task[list[Put]]]] = deque()
+        try:
+            for batch in _batches(resources):
+                while under_way and (len(under_way) == LANES or not batch.keys().isdisjoint(under_way[-1][0])):
+                    done += await under_way.popleft()[1]
+                under_way.append((batch, asyncio.create_task(self._batch(list(batch.values())))))
+            while under_way:
+                done += await under_way.popleft()[1]
+        finally:
+            await asyncio.gather(*(task for _, task in under_way), return_exceptions=True)
         return done
 
     async def unchanged(self, resource: Resource) -> Version | None:
@@ -144,14 +159,14 @@ def _done(what: Write | Version) -> Put:
     return Put(what.version, created=what.previous is None or what.previous["del"], changed=True)
 
 
-def _batches(resources: list[Resource]) -> Iterator[list[Resource]]:
+def _batches(resources: Iterable[Resource]) -> Iterator[Batch]:
     """Up to `BATCH` at a time; an id that comes again starts a new batch."""
-    batch: dict[tuple[str, str], Resource] = {}
+    batch: Batch = {}
     for resource in resources:
         name = (resource["resourceType"], resource["id"])
         if name in batch or len(batch) == BATCH:
-            yield list(batch.values())
+            yield batch
             batch = {}
         batch[name] = resource
     if batch:
-        yield list(batch.values())
+        yield batch

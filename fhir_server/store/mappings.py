@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from pymongo import ReplaceOne
+from pymongo.errors import BulkWriteError
 
 from fhir_server.store.connection import Store
-from fhir_server.store.errors import mongo_errors, mongo_writes
+from fhir_server.store.errors import DUPLICATE, mongo_errors, mongo_writes
 from fhir_server.store.layout import Document
 from fhir_server.store.tenants import Tenant
 
@@ -41,6 +42,26 @@ class MappingStates:
         operations = [self._replacement(state, [state[name] for name in KEY]) for state in states]
         with mongo_writes:
             await self._states.bulk_write(operations, ordered=False)
+
+    async def add(self, states: Sequence[State]) -> None:
+        """As `save`, at half the cost where there are none of these yet."""
+        if not states:
+            return
+        documents = [self._document(state, [state[name] for name in KEY]) for state in states]
+        with mongo_writes:
+            there = await self._inserted(documents)
+        await self.save([states[at] for at in there])
+
+    async def _inserted(self, documents: Sequence[Document]) -> list[int]:
+        """The positions of those that were there already."""
+        try:
+            await self._states.insert_many(documents, ordered=False)
+        except BulkWriteError as problem:
+            refused = problem.details["writeErrors"]
+            if any(each["code"] != DUPLICATE for each in refused):
+                raise
+            return [each["index"] for each in refused]
+        return []
 
     async def living(self, source: str, table: str, output: str, limit: int = 2) -> list[str]:
         """The ids of the resources that an output of a table has made, as far as they are there."""
@@ -149,8 +170,11 @@ class MappingStates:
         return {"tenant_id": self._tenant, "source_system": source, "source_table": table}
 
     def _replacement(self, state: State, parts: Sequence[str]) -> ReplaceOne[Document]:
-        name = self._name(parts)
-        return ReplaceOne({"_id": name}, {**state, "_id": name, "tenant_id": self._tenant}, upsert=True)
+        document = self._document(state, parts)
+        return ReplaceOne({"_id": document["_id"]}, document, upsert=True)
+
+    def _document(self, state: State, parts: Sequence[str]) -> Document:
+        return {**state, "_id": self._name(parts), "tenant_id": self._tenant}
 
     def _name(self, parts: Sequence[str]) -> str:
         """A bar inside a part is doubled, so that no two keys are spelled the same."""

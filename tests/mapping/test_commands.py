@@ -87,7 +87,8 @@ def test_a_source_is_followed_and_rows_tried_again(command: Command, tmp_path: P
 
 def test_check_can_show_the_python_that_runs(command: Command) -> None:
     shown = command("migrate", "check", "--tables", "providers", "--python")
-    assert "def Practitioner_" in shown.stdout
+    assert "def outputs(row" in shown.stdout
+    assert '"""Practitioner, pms/providers.yaml:' in shown.stdout
     compile(shown.stdout, "shown", "exec")
 
 

@@ -235,3 +235,33 @@ def test_deleted_and_locked_rows(rest: Compiled, b: Any, e: Any, n: Any, deleted
     row = (7, "x", b, None, e, None, n)
     assert rest.deleted(row, {}, context) is deleted
     assert rest.locked(row, {}, context) is locked
+
+
+def test_what_outputs_share_is_worked_out_once_and_only_for_those_that_ask(declare: Any, mapped: Any) -> None:
+    condition = "    subject: $id | reference(Patient, clients)\n    onsetDateTime: $d | date\n    code: ${} | cctext\n"
+    one, two = condition.format("a"), condition.format("b")
+    outputs = (
+        "  - resourceType: Patient\n    birthDate: $e | date\n"
+        f"  - resourceType: Condition\n    label: one\n    when: $a\n{one}"
+        f"  - resourceType: Condition\n    label: two\n    when: $b\n{two}"
+    )
+    assert list(mapped(outputs, d="bad")[0]) == ["Patient"]
+    assert mapped(outputs, d="bad")[1] == []
+    assert mapped(outputs, a="x", b="y", d="bad")[1] == [("DATE_INVALID", "d", "Condition.onsetDateTime")]
+    found, _ = mapped(outputs, b="y", d="2020-01-02")
+    assert found["Condition#two"]["onsetDateTime"] == "2020-01-02"
+    context = Context(Identity("https://x.example", "acme"), date(2025, 6, 30))
+    drafts = declare(outputs).drafts((7, "x", "y", None, None, None, None), "7", {}, context, [])
+    assert drafts[2].resource["subject"] == {"reference": f"Patient/{drafts[0].resource['id']}"}
+    assert drafts[1].resource["subject"] is drafts[2].resource["subject"]
+
+
+def test_a_key_that_is_not_written_as_it_is_read_is_referred_to_as_it_is_read(declare: Any) -> None:
+    outputs = (
+        PATIENT
+        + "    name: [{text: $a}]\n"
+        + ("  - resourceType: Condition\n    subject: $id | reference(Patient, clients)\n    code: $a | cctext\n")
+    )
+    context = Context(Identity("https://x.example", "acme"), date(2025, 6, 30))
+    condition = declare(outputs).drafts((" 7", "x", *[None] * 5), " 7", {}, context, [])[1].resource
+    assert condition["subject"] == context.ids.reference("Patient", "pms/clients/7/Patient")

@@ -21,6 +21,7 @@ from fhir_server.mapping.convert_dose import dose
 from fhir_server.mapping.convert_integrity import digest_of
 from fhir_server.mapping.convert_measure import quantity_in
 from fhir_server.mapping.convert_time import date_time, instant, inverted
+from fhir_server.mapping.converter import remembered
 from fhir_server.mapping.fault import CODES, Fault
 from fhir_server.mapping.identity import Identity
 from seed.sealing import SAMPLE_KEY, sealed
@@ -161,3 +162,24 @@ def test_a_dose_in_words_is_a_quantity_where_its_unit_is_known() -> None:
     assert dose("2.50 mg", DOSES) == ten
     assert dose("2 spoons", DOSES) is None
     assert dose("one tablet", DOSES) is None
+
+
+def test_what_is_kept_of_equal_values_that_are_written_differently_is_kept_apart() -> None:
+    written = remembered(lambda value, mark: f"{mark}{value}", "#")
+    equal = [1, 1.0, True, Decimal(1), Decimal("1.0"), Decimal("1.00"), "1", 0, 0.0, -0.0, False, Decimal("0.0"), "0"]
+    told = ["1", "1.0", "True", "1", "1.0", "1.00", "1", "0", "0.0", "-0.0", "False", "0.0", "0"]
+    for _ in range(2):
+        assert [written(each) for each in equal] == [f"#{each}" for each in told]
+
+
+def test_a_map_tells_flags_from_numbers_whichever_it_meets_first() -> None:
+    rows = "rows:\n  - {source: 'true', target: a}\n  - {source: 1, target: b}\n"
+    found = maps.read(f"title: t\ntargets: [Patient.gender]\n{rows}", "maps/f.yaml", "f", {"base": "https://x.example"})
+    translation = maps.Translation(found, "code", required=True)
+    assert [translation[each] for each in (True, 1, "true", "1", True)] == ["a", "b", "a", "b", "a"]
+
+
+@given(st.datetimes(datetime(1880, 1, 1), datetime(9998, 12, 31)))
+def test_a_plain_moment_of_utc_is_read_as_any_other(moment: datetime) -> None:
+    utc = Context(Identity("https://x.example", "acme"), date(2025, 6, 30))
+    assert date_time(f"{moment:%Y-%m-%d %H:%M:%S.%f}".rjust(26, "0"), utc) == date_time(moment.replace(tzinfo=UTC), utc)

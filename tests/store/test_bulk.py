@@ -48,6 +48,13 @@ async def test_gives_ids_and_keeps_the_order_of_equal_ones(any_repository: Repos
     assert (await any_repository.current("Patient", puts[1].version.resource_id)) == puts[1].version
 
 
+async def test_equal_ids_keep_their_order_over_batches(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "BATCH", 2)
+    puts = await repository.put_many([patient(f"p{number % 3}", family=f"f{number}") for number in range(9)])
+    assert [put.version.version_id for put in puts] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert (await repository.current("Patient", "p2")).resource()["name"] == [{"family": "f8"}]
+
+
 async def test_more_than_a_batch(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "BATCH", 3)
     resources = [patient(f"p{number}") for number in range(10)]

@@ -37,6 +37,19 @@ async def test_save_and_load(states: MappingStates) -> None:
     assert await states.states("emr", "clients", ["1"]) == {}
 
 
+async def test_adding_replaces_what_is_there_already(states: MappingStates) -> None:
+    await states.save([state("1"), state("2")])
+    await states.add([state("2", "skipped"), state("3"), state("1", output="Coverage#primary")])
+    await states.add([])
+    found = await states.states("pms", "clients", ["1", "2", "3"])
+    assert {name: each["status"] for name, each in found.items()} == {
+        ("1", "Patient"): "mapped",
+        ("2", "Patient"): "skipped",
+        ("3", "Patient"): "mapped",
+        ("1", "Coverage#primary"): "mapped",
+    }
+
+
 async def test_a_new_state_takes_the_place_of_the_old(states: MappingStates) -> None:
     await states.save([])
     await states.save([state("1", "quarantined")])
