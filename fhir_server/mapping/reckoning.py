@@ -143,7 +143,8 @@ def _value(resource: Resource, paths: tuple[str, ...]) -> tuple[Decimal | None, 
     value, *counts = [_number(resource, path.split(".")) for path in paths]
     count = Decimal(1)
     for each in counts:
-        count *= Decimal(1) if each is None else each
+        # A whole number as one: 2.00 units at 3.50 are 7.00, not 7.0000.
+        count *= Decimal(1) if each is None else Decimal(int(each)) if each == int(each) else each
     return (None if value is None else value * count), count
 
 
