@@ -50,8 +50,8 @@ def granted(headers: Headers, path: str, origins: frozenset[str]) -> RawHeaders:
 
 
 def preflight(headers: Headers, path: str, origins: frozenset[str]) -> RawHeaders:
-    allowed = granted(headers, path, origins)
-    return allowed + _PREFLIGHT if allowed else []
+    """What the answer to a preflight says beside `granted`: a header that is there twice counts for nothing."""
+    return _PREFLIGHT if granted(headers, path, origins) else []
 
 
 _CALLED = re.compile(r"/auth/(?P<tenant>[a-z0-9-]{1,63})/(?:token|introspect|revoke|userinfo)\Z")
@@ -72,12 +72,12 @@ class CrossOrigin:
             await self._app(scope, receive, send)
             return
         origins = await self._origins(called["tenant"])
+        shared = [*granted(headers, called.string, origins), (b"vary", b"Origin")]
         if is_preflight(scope["method"], headers):
-            allowed = [*preflight(headers, called.string, origins), (b"vary", b"Origin")]
+            allowed = [*shared, *preflight(headers, called.string, origins)]
             await send({"type": "http.response.start", "status": 204, "headers": allowed})
             await send({"type": "http.response.body", "body": b""})
             return
-        shared = [*granted(headers, called.string, origins), (b"vary", b"Origin")]
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":

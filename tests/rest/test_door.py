@@ -214,6 +214,7 @@ async def test_a_preflight_is_answered_without_a_token(served: House) -> None:
     answer = await served.client.options("/fhir/mine/Patient/p1", headers=asked)
     assert answer.status_code == 204
     assert "PUT" in answer.headers["access-control-allow-methods"]
+    assert len(answer.headers.get_list("access-control-allow-origin")) == 1
     assert "authorization" in answer.headers["access-control-allow-headers"].lower()
     foreign = await served.client.options("/fhir/mine/Patient/p1", headers={**asked, "Origin": "https://evil.example"})
     assert "access-control-allow-methods" not in foreign.headers
