@@ -9,6 +9,8 @@ import asyncio
 import os
 import re
 import secrets
+import sys
+import threading
 import unicodedata
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -44,12 +46,20 @@ class Busy(Exception):
     """Too many passwords wait to be looked at."""
 
 
+def _behind() -> None:
+    """Reads go before hashes, which may wait for a processor; on systems where threads have no priority they share."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
 class Passwords:
     """Hashes in threads of its own, fewer than there are cores, so that a flood of logins leaves room for the rest."""
 
     def __init__(self, hasher: PasswordHasher = _HASHER) -> None:
         self._hasher = hasher
-        self._threads = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2), thread_name_prefix="passwords")
+        self._threads = ThreadPoolExecutor(
+            max(1, (os.cpu_count() or 1) // 2), thread_name_prefix="passwords", initializer=_behind
+        )
         self._waiting = 0
         self._dummy = hasher.hash(secrets.token_urlsafe())
 
