@@ -23,6 +23,8 @@ LOGGER = logging.getLogger("fhir_server.people")
 
 PASSWORD, CODE, RECOVERY = "pwd", "otp", "kba"
 """RFC 8176 §2; a recovery code is something known."""
+FEDERATED, SEVERAL = "fed", "mfa"
+"""An identity provider said who it is; more than one factor was shown, here or there."""
 
 
 class NotProven(Exception):

@@ -53,9 +53,16 @@ class User:
     """Digests of the recovery codes that are left."""
     devices: tuple[str, ...] = ()
     """Digests of what browsers remember in which this person has signed in."""
+    upstream: str | None = None
+    """The account of this person at an identity provider: issuer and subject, as `account_at` writes them."""
     created: datetime = field(default_factory=moment)
     changed: datetime = field(default_factory=moment)
     """Sessions and refresh tokens from before this are no longer good."""
+
+
+def account_at(issuer: str, subject: str) -> str:
+    """OpenID Connect Core §5.7: only both together name somebody. An issuer holds no space."""
+    return f"{issuer} {subject}"
 
 
 def login(username: str) -> str:
@@ -78,6 +85,23 @@ class Users:
         with mongo_errors:
             document = await self._collection.find_one({"tenant": tenant, "user_id": user_id})
         return _user(document) if document else None
+
+    async def by_account(self, tenant: str, account: str) -> User | None:
+        with mongo_errors:
+            document = await self._collection.find_one({"tenant": tenant, "upstream": account})
+        return _user(document) if document else None
+
+    async def link(self, user: User, account: str) -> bool:
+        """Whether the account is this user's now; not where it is somebody's, or the user got one meanwhile."""
+        unchanged = {"_id": _key(user.tenant, user.username), "upstream": user.upstream}
+        try:
+            with mongo_writes:
+                result = await self._collection.update_one(unchanged, {"$set": {"upstream": account}})
+        except FhirError as problem:
+            if is_duplicate(problem):
+                return False
+            raise
+        return bool(result.matched_count)
 
     async def existing(self, tenant: str, username: str) -> User:
         found = await self.get(tenant, username)

@@ -16,7 +16,7 @@ from fhir_server.auth.pages.forms import received
 from fhir_server.auth.pages.page import PageRoute, safe, sessions, show, to, visit_of
 from fhir_server.auth.pages.signing_in import WRONG_CODE, later
 from fhir_server.auth.passwords import ALONE, WITH_SECOND
-from fhir_server.auth.people import CODE, NotProven
+from fhir_server.auth.people import CODE, SEVERAL, NotProven
 from fhir_server.auth.sessions import Visit
 from fhir_server.store.sessions import Session
 from fhir_server.store.users import User
@@ -76,8 +76,8 @@ async def password_chosen(tenant: str, request: Request) -> Response:
     if visit.missing not in (None, "password") or user is None or session is None:
         return to(visit.missing or "sign-in", authorization)
     errors = {}
-    # A password that was given by somebody else has just been typed, a moment ago.
-    if not user.renew and (said := await _not_proven(request, user, form["current"])):
+    # A password that was given by somebody else has just been typed, a moment ago, by whoever has to choose another.
+    if visit.missing is None and (said := await _not_proven(request, user, form["current"])):
         errors["current"] = said
     if form["password"] != form["repeated"]:
         errors["repeated"] = DIFFERENT
@@ -129,7 +129,7 @@ async def _with_codes(
     """Shown once, as the answer to the form: they are kept nowhere."""
     changed = await people(request).users.existing(user.tenant, user.username)
     response = show(request, visit, "recovery_codes", codes=codes, authorization=authorization)
-    await renewed(request, response, visit, changed, (*session.methods, CODE, "mfa"), authorization)
+    await renewed(request, response, visit, changed, (*session.methods, CODE, SEVERAL), authorization)
     return response
 
 
@@ -145,7 +145,7 @@ def _choosing(
         errors=errors or {},
         authorization=authorization,
         least=WITH_SECOND if second else ALONE,
-        renew=visit.user is not None and visit.user.renew,
+        renew=visit.missing == "password",
         username=visit.user.username if visit.user else "",
     )
 
