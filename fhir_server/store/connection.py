@@ -66,7 +66,7 @@ class Store:
         self.grants = Grants(self.common.grants)
         self.revocations = Revocations(self.common.revocations)
         self.parameters = OwnParameters(shared[TENANTS], self.jobs)
-        self.users = Users(self.common.users)
+        self.users = Users(self.common.users, self.keys)
         self.sessions = KeptSessions(self.common.sessions)
         self.upstreams = Upstreams(self.common.providers, self.keys)
         self.attempts = Attempts(self.common.attempts)

@@ -40,6 +40,7 @@ async def enrolled(tenant: str, request: Request) -> Response:
     secret = visit.session.notes.get("enrol") if visit.session else None
     if not _may_enrol(visit) or visit.user is None or visit.session is None or secret is None:
         return to(visit.missing or "account", authorization)
+    secret = await people(request).users.unsealed(visit.user, secret)
     try:
         codes = await people(request).enrol(visit.user, secret, form["code"])
     except NotProven:
@@ -99,10 +100,10 @@ async def _enrolling(
     """The secret stays with the session until the device has shown that it has it."""
     if not _may_enrol(visit) or visit.user is None or visit.session is None:
         return to(visit.missing or "account", authorization)
-    secret = visit.session.notes.get("enrol")
-    if secret is None:
-        secret = totp.new_secret()
-        await sessions(request).kept.note(visit.session, "enrol", secret)
+    users, kept = people(request).users, visit.session.notes.get("enrol")
+    secret = totp.new_secret() if kept is None else await users.unsealed(visit.user, kept)
+    if kept is None:
+        await sessions(request).kept.note(visit.session, "enrol", await users.sealed(visit.user, secret))
     place = visit.tenant.title or visit.tenant.name
     picture = segno.make(totp.address(secret, place, visit.user.username), error="m", micro=False)
     svg = picture.svg_inline(scale=4, border=4, dark="#000", light="#fff", svgclass="picture", omitsize=True)
