@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from fhir_server.auth.client_keys import PublishedKeys, read_any
+from fhir_server.auth.client_keys import PAUSE, PublishedKeys, read_any
 from fhir_server.auth.fetching import Fetching, Unfetched
 from fhir_server.auth.jwt import SigningKey
 
@@ -43,19 +43,27 @@ class Discovery:
         self._fetching = fetching
         self._clock = clock
         self._keys = PublishedKeys(fetching, read_any, clock)
-        self._kept: dict[str, tuple[float, Published]] = {}
+        self._kept: dict[str, tuple[float, Published | Unfetched]] = {}
 
     async def of(self, issuer: str) -> Published:
         """Raises `Unfetched` where it cannot be had, or cannot be used."""
         until, kept = self._kept.get(issuer, (0.0, None))
-        if kept is not None and until > self._clock():
-            return kept
-        fetched = await self._fetching(issuer.rstrip("/") + WELL_KNOWN)
-        found = _read(issuer, fetched.document, self._fetching.permits)
-        if len(self._kept) >= MOST:
-            self._kept.clear()
-        self._kept[issuer] = (self._clock() + max(SHORTEST, fetched.max_age), found)
-        return found
+        if kept is None or until <= self._clock():
+            if len(self._kept) >= MOST:
+                self._kept.clear()
+            kept, lasts = await self._looked(issuer)
+            self._kept[issuer] = (self._clock() + lasts, kept)
+        if isinstance(kept, Unfetched):
+            raise Unfetched(str(kept))
+        return kept
+
+    async def _looked(self, issuer: str) -> tuple[Published | Unfetched, float]:
+        """A failure is remembered for a moment: a provider that is away keeps nobody else waiting."""
+        try:
+            fetched = await self._fetching(issuer.rstrip("/") + WELL_KNOWN)
+            return _read(issuer, fetched.document, self._fetching.permits), max(SHORTEST, fetched.max_age)
+        except Unfetched as problem:
+            return problem, PAUSE
 
     async def keys(self, published: Published, key_id: object) -> Mapping[str, SigningKey]:
         """Raises `InvalidToken`."""

@@ -23,8 +23,8 @@ class Expected:
     issuer: str
     client_id: str
     nonce: str
-    max_age: int | None = None
-    """The person has proven who they are at most so many seconds ago."""
+    earliest: int | None = None
+    """The person has proven who they are at this time or later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,10 @@ def _text(claims: Claims, name: str) -> str | None:
 
 
 def _authenticated(claims: Claims, expected: Expected, now: float) -> int | None:
-    """OpenID Connect Core §3.1.2.1: with `max_age` the token MUST say when."""
+    """OpenID Connect Core §3.1.2.1: with `max_age`, which counts from the question, the token MUST say when."""
     at = claims.get("auth_time")
     if at is not None and (type(at) is not int or at > now + CLOCK_SKEW):
         raise InvalidToken("its 'auth_time' is not a whole number, or has not come yet")
-    if expected.max_age is not None and (at is None or now - at > expected.max_age + CLOCK_SKEW):
+    if expected.earliest is not None and (at is None or at < expected.earliest - CLOCK_SKEW):
         raise InvalidToken("it does not show that the person has signed in lately")
     return at

@@ -113,9 +113,10 @@ class Vouching:
         published = await self._published(upstream, wish.request)
         nonce, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         max_age = 0 if "login" in wish.prompt.split() else wish.max_age
+        earliest = None if max_age is None else int(self._clock()) - max_age
         kept = {"nonce": nonce, "verifier": verifier, "browser": _digest(cookie), "issuer": upstream.issuer}
         state = await self._store.handles.new(
-            upstream.tenant, "upstream", {**kept, "request": wish.request, "max_age": max_age}, AWAY
+            upstream.tenant, "upstream", {**kept, "request": wish.request, "earliest": earliest}, AWAY
         )
         asked = {
             "response_type": "code",
@@ -174,7 +175,7 @@ class Vouching:
             raise NotVouched(UNTRUE.format(upstream.title), "the answer is that of another issuer")
         if "error" in answer or not answer.get("code"):
             raise NotVouched(TURNED_AWAY.format(upstream.title), "the provider answered with an error")
-        expected = Expected(upstream.issuer, upstream.client_id, kept["nonce"], kept["max_age"])
+        expected = Expected(upstream.issuer, upstream.client_id, kept["nonce"], kept["earliest"])
         try:
             tokens = await self._redeemed(upstream, published, answer["code"], kept["verifier"])
             token = tokens.get("id_token")
@@ -192,6 +193,7 @@ class Vouching:
             "redirect_uri": self.callback(upstream.tenant),
             "code_verifier": verifier,
         }
+        # Not by Authlib's client: it would connect by itself, without the limits of `Fetching`.
         proof, headers = await self._proof(upstream, published)
         return (await self._fetching.post(published.token_endpoint, {**form, **proof}, headers)).document
 
