@@ -27,6 +27,7 @@ from fhir_server.auth.refusal import OAuthError
 from fhir_server.auth.server import Parts
 from fhir_server.auth.sessions import Limits, Sessions
 from fhir_server.auth.tokens import AccessTokens
+from fhir_server.auth.upstream import Vouching
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.interactions import deferred
 from fhir_server.jobs import reindex, worker
@@ -111,6 +112,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
             app.state.people = People(store, passwords)
             app.state.sessions = _sessions(settings, store)
             app.state.provider = _provider(settings, store, keyring, app.state.sessions)
+            app.state.vouching = Vouching(store, keyring, Fetching(settings.internal_hosts), settings.public_url)
             app.state.origins = _origins(settings, store)
             app.state.door = Recorder(
                 _door(settings, store, app.state.provider.tokens, app.state.origins),

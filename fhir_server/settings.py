@@ -53,7 +53,8 @@ class Settings(BaseSettings):
         default=frozenset(), description="Web origins whose scripts may use the FHIR API."
     )
     internal_hosts: frozenset[str] = Field(
-        default=frozenset(), description="Hosts at private addresses that key sets of clients may be fetched from."
+        default=frozenset(),
+        description="Hosts at private addresses that may have key sets of clients or be identity providers.",
     )
     async_result_seconds: int = Field(
         default=86_400, ge=1, description="How long the answer to a request with Prefer: respond-async is kept."

@@ -22,6 +22,7 @@ PAUSE = 5.0
 SHORTEST_MODULUS = 342
 """Characters of base64url that 2048 bits have. RFC 7518 §3.3"""
 
+Read = Callable[[Mapping[str, Any]], Mapping[str, SigningKey]]
 Fetch = Callable[[str], Awaitable[Fetched]]
 
 
@@ -32,28 +33,27 @@ class Kept:
     looked: float
 
 
-class ClientKeys:
-    def __init__(self, fetch: Fetch, clock: Callable[[], float] = monotonic) -> None:
+class PublishedKeys:
+    """Key sets by their address; one is looked at again for a key that it did not have."""
+
+    def __init__(self, fetch: Fetch, read: Read, clock: Callable[[], float] = monotonic) -> None:
         self._fetch = fetch
+        self._read = read
         self._clock = clock
         self._kept: dict[str, Kept] = {}
 
-    async def of(self, client: Client, key_id: object) -> Mapping[str, SigningKey]:
-        """By `kid`; a set that is published is looked at again for a key that it did not have."""
-        if client.jwks is not None:
-            return read(client.jwks)
-        if client.jwks_uri is None:
-            raise InvalidToken("no key is registered for the client")
+    async def at(self, uri: str, key_id: object) -> Mapping[str, SigningKey]:
+        """By `kid`; raises `InvalidToken`."""
         now = self._clock()
-        kept = self._kept.get(client.jwks_uri)
+        kept = self._kept.get(uri)
         if kept is None or kept.until <= now or (key_id not in kept.keys and kept.looked + PAUSE <= now):
-            kept = await self._looked(client.jwks_uri, now)
+            kept = await self._looked(uri, now)
         return kept.keys
 
     async def _looked(self, uri: str, now: float) -> Kept:
         try:
             fetched = await self._fetch(uri)
-            keys, lifetime = read(fetched.document), fetched.max_age
+            keys, lifetime = self._read(fetched.document), fetched.max_age
         except Unfetched as problem:
             raise InvalidToken(str(problem)) from problem
         if len(self._kept) >= MOST:
@@ -62,32 +62,65 @@ class ClientKeys:
         return kept
 
 
+class ClientKeys:
+    def __init__(self, fetch: Fetch, clock: Callable[[], float] = monotonic) -> None:
+        self._published = PublishedKeys(fetch, read, clock)
+
+    async def of(self, client: Client, key_id: object) -> Mapping[str, SigningKey]:
+        if client.jwks is not None:
+            return read(client.jwks)
+        if client.jwks_uri is None:
+            raise InvalidToken("no key is registered for the client")
+        return await self._published.at(client.jwks_uri, key_id)
+
+
 def read(document: Mapping[str, Any]) -> Mapping[str, SigningKey]:
-    """The keys of a set that assertions can be signed with; two of one `kid` are an error: neither would be sure."""
+    """The keys of a set that assertions can be signed with: SMART asks for RS384 and ES384."""
+    return _by_id(document, _SMART)
+
+
+def read_any(document: Mapping[str, Any]) -> Mapping[str, SigningKey]:
+    """Those that identity tokens can be signed with. RS256 where a key of RSA does not say: OpenID Connect Core §2."""
+    return _by_id(document, _OPENID)
+
+
+def _by_id(document: Mapping[str, Any], algorithms: Algorithms) -> Mapping[str, SigningKey]:
+    """Two keys of one `kid` are an error: neither would be sure."""
     listed = document.get("keys")
     if not isinstance(listed, list):
         raise InvalidToken("the key set has no list 'keys'")
-    keys = [found for each in listed if isinstance(each, dict) and (found := _key(each)) is not None]
+    keys = [found for each in listed if isinstance(each, dict) and (found := _key(each, algorithms)) is not None]
     by_id = {str(key.kid): key for key in keys}
     if len(by_id) != len(keys):
         raise InvalidToken("two keys of the key set have the same 'kid'")
     return by_id
 
 
-_ALGORITHMS: Mapping[tuple[object, object], str] = {("RSA", None): "RS384", ("EC", "P-384"): "ES384"}
+Algorithms = Mapping[tuple[object, object], tuple[str, ...]]
+
+_SMART: Algorithms = {("RSA", None): ("RS384",), ("EC", "P-384"): ("ES384",)}
+_OPENID: Algorithms = {
+    ("RSA", None): ("RS256", "RS384", "RS512", "PS256"),
+    ("EC", "P-256"): ("ES256",),
+    ("EC", "P-384"): ("ES384",),
+    ("EC", "P-521"): ("ES512",),
+}
+"""By type and curve of a key; the first where the key does not say."""
 
 
-def _key(jwk: Mapping[str, Any]) -> SigningKey | None:
-    """SMART asks for RS384 and ES384; keys for anything else, private ones and those without id are passed over."""
+def _key(jwk: Mapping[str, Any], algorithms: Algorithms) -> SigningKey | None:
+    """Keys for anything else, private ones and those without id are passed over."""
     if not isinstance(jwk.get("kid"), str) or jwk.get("use", "sig") != "sig" or "d" in jwk:
         return None
-    algorithm = _ALGORITHMS.get((jwk.get("kty"), jwk.get("crv")))
-    if algorithm is None or jwk.get("alg", algorithm) != algorithm:
+    curve = jwk.get("crv")
+    possible = algorithms.get((str(jwk.get("kty")), None if curve is None else str(curve)), ())
+    algorithm = jwk.get("alg", possible[0] if possible else None)
+    if algorithm not in possible:
         return None
-    if algorithm == "RS384" and len(str(jwk.get("n"))) < SHORTEST_MODULUS:
+    if jwk["kty"] == "RSA" and len(str(jwk.get("n"))) < SHORTEST_MODULUS:
         return None
     plain = {name: jwk[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in jwk}
     try:
-        return (ECKey if algorithm == "ES384" else RSAKey).import_key(plain, {"kid": jwk["kid"], "alg": algorithm})
+        return (ECKey if jwk["kty"] == "EC" else RSAKey).import_key(plain, {"kid": jwk["kid"], "alg": algorithm})
     except (JoseError, ValueError, TypeError):
         return None

@@ -23,6 +23,8 @@ LOGGER = logging.getLogger("fhir_server.people")
 
 PASSWORD, CODE, RECOVERY = "pwd", "otp", "kba"
 """RFC 8176 §2; a recovery code is something known."""
+FEDERATED, SEVERAL = "fed", "mfa"
+"""An identity provider said who it is; more than one factor was shown, here or there."""
 
 
 class NotProven(Exception):
@@ -89,7 +91,8 @@ class People:
         if step is None:
             raise NotProven
         codes = totp.recovery_codes()
-        await self._change(user, secret=secret, step=step, recovery=[totp.digest(each) for each in codes])
+        kept = await self.users.sealed(user, secret)
+        await self._change(user, secret=kept, step=step, recovery=[totp.digest(each) for each in codes])
         return codes
 
     async def new_recovery_codes(self, user: User) -> list[str]:
@@ -151,7 +154,8 @@ class People:
     async def _method(self, user: User, given: str) -> str | None:
         if totp.is_recovery_code(given):
             return RECOVERY if await self.users.spend_recovery(user, totp.digest(given)) else None
-        step = totp.step_of(user.secret, _digits(given), self._clock()) if user.secret else None
+        secret = await self.users.unsealed(user, user.secret) if user.secret else None
+        step = totp.step_of(secret, _digits(given), self._clock()) if secret else None
         return CODE if step is not None and await self.users.spend_step(user, step) else None
 
     async def _charge(self, tenant: str, whose: str, pauses: Pauses) -> None:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from starlette.requests import Request
 
-from fhir_server.auth.people import CODE, RECOVERY
+from fhir_server.auth.people import CODE, FEDERATED, RECOVERY, SEVERAL
 from fhir_server.auth.person import Person
 from fhir_server.store.connection import Store
 from fhir_server.store.sessions import Session
@@ -69,12 +69,18 @@ class Visit:
 
 
 def missing(tenant: Tenant, user: User, methods: Sequence[str]) -> str | None:
-    """The page on which somebody who has proven so much goes on."""
+    """The page on which somebody who has proven so much goes on.
+
+    A second factor that the provider vouches for is in `methods` only where the tenant trusts it with that.
+    """
+    elsewhere = FEDERATED in methods
+    if elsewhere and SEVERAL in methods:
+        return None
     if user.secret and not {CODE, RECOVERY} & set(methods):
         return "second-factor"
     if not user.secret and tenant.setting("second_factor") == "required":
         return "enrol"
-    return "password" if user.renew else None
+    return "password" if user.renew and not elsewhere else None
 
 
 @dataclass(frozen=True, slots=True)

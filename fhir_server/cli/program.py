@@ -18,6 +18,7 @@ COMMANDS = {
     "launch": "Begin launches out of an EHR.",
     "key": "Rotate the keys that tokens are signed with.",
     "user": "Add, list, change and disable the people who may sign in.",
+    "provider": "Let people of a tenant sign in with an identity provider elsewhere.",
     "package": "Add, list and remove FHIR packages: profiles and value sets to check against.",
     "load": "Store bundles, resources and NDJSON from files.",
     "terminology": "Load code systems from files, and the code tables of the mappings.",

@@ -39,6 +39,7 @@ from fhir_server.store.revocations import Revocations
 from fhir_server.store.sessions import KeptSessions
 from fhir_server.store.shelf import Shelf
 from fhir_server.store.tenants import Tenant, Tenants
+from fhir_server.store.upstream import Upstreams
 from fhir_server.store.users import Users
 from fhir_server.store.words import index_words
 
@@ -65,8 +66,9 @@ class Store:
         self.grants = Grants(self.common.grants)
         self.revocations = Revocations(self.common.revocations)
         self.parameters = OwnParameters(shared[TENANTS], self.jobs)
-        self.users = Users(self.common.users)
+        self.users = Users(self.common.users, self.keys)
         self.sessions = KeptSessions(self.common.sessions)
+        self.upstreams = Upstreams(self.common.providers, self.keys)
         self.attempts = Attempts(self.common.attempts)
 
     def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:

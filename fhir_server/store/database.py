@@ -33,6 +33,7 @@ from fhir_server.store.layout import (
     MAPPINGS,
     MIGRATIONS,
     PACKAGES,
+    PROVIDERS,
     RESOURCES,
     REVOCATIONS,
     RUNS,
@@ -87,6 +88,7 @@ class Database:
     users: Collection
     sessions: Collection
     attempts: Collection
+    providers: Collection
     migrations: Collection
     bodies: Bodies
     guarded_by: Guard
@@ -121,6 +123,7 @@ class Database:
             self.users,
             self.sessions,
             self.attempts,
+            self.providers,
         )
 
 
@@ -171,5 +174,6 @@ def collections(database: Any) -> dict[str, Any]:
         "users": database[USERS],
         "sessions": database[SESSIONS],
         "attempts": database[ATTEMPTS],
+        "providers": database[PROVIDERS],
         "migrations": database[MIGRATIONS],
     }

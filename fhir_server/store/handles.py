@@ -18,7 +18,7 @@ from fhir_server.store.database import Collection
 from fhir_server.store.errors import mongo_errors, mongo_writes
 from fhir_server.store.layout import Document
 
-Kind = Literal["request", "code", "launch"]
+Kind = Literal["request", "code", "launch", "upstream"]
 
 KEPT = timedelta(hours=1)
 """How long a word is remembered after its time, so that its use by a second one is noticed."""

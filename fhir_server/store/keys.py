@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import secrets
 from base64 import urlsafe_b64encode
@@ -62,6 +63,10 @@ class TenantKeys:
     async def cursor(self, tenant: str) -> bytes:
         """The secret of page links."""
         return bytes((await self._document(tenant))["cursor"])
+
+    async def sealing(self, tenant: str) -> bytes:
+        """What secrets of the tenant are sealed with; it outlives the rotation of keys that sign."""
+        return hmac.digest(await self.cursor(tenant), b"sealed secrets", "sha256")
 
     async def identity(self, tenant: str) -> tuple[SigningKey, ...]:
         """The keys of identity tokens, the one to sign with first; made when first asked for, since that takes long."""

@@ -38,6 +38,8 @@ REVOCATIONS = "revocations"
 USERS = "users"
 """People who may sign in."""
 SESSIONS = "sessions"
+PROVIDERS = "providers"
+"""Who else may say who a person of a tenant is."""
 ATTEMPTS = "attempts"
 """How often somebody tried to sign in without success."""
 BODIES = "bodies"
@@ -72,7 +74,8 @@ Only what has a point is in `geo`: https://www.mongodb.com/docs/manual/core/inde
 """
 
 PARTIAL: Mapping[str, Document] = {
-    each: {each: {"$exists": True}} for each in ("txt", "con", "grantee", "owner", "person")
+    **{each: {each: {"$exists": True}} for each in ("txt", "con", "grantee", "owner", "person")},
+    "upstream": {"upstream": {"$type": "string"}},
 }
 """What an index is limited to: only what has words, contains something or names somebody has an entry."""
 
@@ -106,6 +109,8 @@ FEATURE_INDEXES: Indexes = {"feature": [*_KIND, ("id", 1)]}
 SHARE_INDEXES: Indexes = {each: [*_KIND, (each, 1)] for each in ("grantee", "owner", "person")}
 """By whom something is shared with."""
 USER_INDEXES: dict[str, Keys] = {"user": [("tenant", 1), ("user_id", 1)]}
+ACCOUNT_INDEXES: dict[str, Keys] = {"upstream": [("tenant", 1), ("upstream", 1)]}
+"""An account elsewhere is that of one user."""
 DEFINITION_INDEXES: dict[str, Keys] = {"url": [("t", 1), ("url", 1)], "load": [("t", 1), ("load", 1)]}
 
 

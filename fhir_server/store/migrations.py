@@ -18,6 +18,7 @@ from fhir_server.store.errors import StoreError
 from fhir_server.store.idempotency import KEPT
 from fhir_server.store.ids import uuid7
 from fhir_server.store.layout import (
+    ACCOUNT_INDEXES,
     CONCEPT_INDEXES,
     DEFINITION_INDEXES,
     FEATURE_INDEXES,
@@ -53,10 +54,10 @@ async def _create_indexes(database: Database) -> None:
     await _indexed(database.mappings, MAPPING_INDEXES)
 
 
-async def _indexed(collection: Collection, indexes: Indexes) -> None:
+async def _indexed(collection: Collection, indexes: Indexes, *, unique: bool = False) -> None:
     limits = {name: {"partialFilterExpression": PARTIAL[name]} if name in PARTIAL else {} for name in indexes}
     await collection.create_indexes(
-        [IndexModel(list(keys), name=name, **limits[name]) for name, keys in indexes.items()]
+        [IndexModel(list(keys), name=name, unique=unique, **limits[name]) for name, keys in indexes.items()]
     )
 
 
@@ -122,6 +123,10 @@ async def _index_people(database: Database) -> None:
         await collection.create_indexes([IndexModel([("expires", 1)], name="expires", expireAfterSeconds=0)])
 
 
+async def _index_accounts(database: Database) -> None:
+    await _indexed(database.users, ACCOUNT_INDEXES, unique=True)
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
@@ -136,6 +141,7 @@ MIGRATIONS = (
     Migration(11, "requests for authorization, grants and revocations expire", _forget_grants),
     Migration(12, "users and their sessions are found by the id of the user, and sessions expire", _index_people),
     Migration(13, "what is shared with a person is found", _index_shares),
+    Migration(14, "a user is found by an account elsewhere, which is that of one user", _index_accounts),
 )
 
 

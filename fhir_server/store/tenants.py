@@ -40,6 +40,7 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "units": ("recorded", "metric"),
     "registration": ("closed", "approval", "open"),
     "second_factor": ("required", "optional"),
+    "passwords": ("on", "off"),
 }
 """What can be set for a tenant; the first of the values holds where nothing is set."""
 

@@ -11,12 +11,16 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from fhir_server.crypto.aead import seal, unseal
 from fhir_server.fhir.outcome import FhirError, bad_value, conflict, error
 from fhir_server.store.database import Collection
 from fhir_server.store.errors import is_duplicate, mongo_errors, mongo_writes
 from fhir_server.store.ids import uuid7
+from fhir_server.store.keys import TenantKeys
 from fhir_server.store.layout import Document, key_range
 
+BARE = 20
+"""Bytes of a secret that was kept before secrets were sealed; it is sealed when it is next used."""
 LONGEST_NAME = 128
 MOST_DEVICES = 10
 
@@ -46,16 +50,23 @@ class User:
     renew: bool = False
     """The password was given by somebody else: it is good for choosing another."""
     secret: bytes | None = None
-    """What the codes of the second factor are made from. RFC 6238"""
+    """What the codes of the second factor are made from, sealed. RFC 6238"""
     step: int = -1
     """The last time step whose code was used; no earlier one is good any more."""
     recovery: tuple[str, ...] = ()
     """Digests of the recovery codes that are left."""
     devices: tuple[str, ...] = ()
     """Digests of what browsers remember in which this person has signed in."""
+    upstream: str | None = None
+    """The account of this person at an identity provider: issuer and subject, as `account_at` writes them."""
     created: datetime = field(default_factory=moment)
     changed: datetime = field(default_factory=moment)
     """Sessions and refresh tokens from before this are no longer good."""
+
+
+def account_at(issuer: str, subject: str) -> str:
+    """OpenID Connect Core §5.7: only both together name somebody. An issuer holds no space."""
+    return f"{issuer} {subject}"
 
 
 def login(username: str) -> str:
@@ -66,8 +77,18 @@ def login(username: str) -> str:
 class Users:
     """The people of all tenants of a store."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, keys: TenantKeys) -> None:
         self._collection = collection
+        self._keys = keys
+
+    async def sealed(self, user: User, secret: bytes) -> bytes:
+        """A secret as it may be kept: it opens with a key of the tenant, for this user only."""
+        return seal(await self._keys.sealing(user.tenant), secret, _bound(user))
+
+    async def unsealed(self, user: User, kept: bytes) -> bytes:
+        if len(kept) == BARE:
+            return kept
+        return unseal(await self._keys.sealing(user.tenant), kept, _bound(user))
 
     async def get(self, tenant: str, username: str) -> User | None:
         with mongo_errors:
@@ -78,6 +99,23 @@ class Users:
         with mongo_errors:
             document = await self._collection.find_one({"tenant": tenant, "user_id": user_id})
         return _user(document) if document else None
+
+    async def by_account(self, tenant: str, account: str) -> User | None:
+        with mongo_errors:
+            document = await self._collection.find_one({"tenant": tenant, "upstream": account})
+        return _user(document) if document else None
+
+    async def link(self, user: User, account: str) -> bool:
+        """Whether the account is this user's now; not where it is somebody's, or the user got one meanwhile."""
+        unchanged = {"_id": _key(user.tenant, user.username), "upstream": user.upstream}
+        try:
+            with mongo_writes:
+                result = await self._collection.update_one(unchanged, {"$set": {"upstream": account}})
+        except FhirError as problem:
+            if is_duplicate(problem):
+                return False
+            raise
+        return bool(result.matched_count)
 
     async def existing(self, tenant: str, username: str) -> User:
         found = await self.get(tenant, username)
@@ -110,8 +148,11 @@ class Users:
     async def spend_step(self, user: User, step: int) -> bool:
         """Whether no code of this time step, or of a later one, was used before. RFC 6238 §5.2"""
         unspent = {"_id": _key(user.tenant, user.username), "secret": user.secret, "step": {"$lt": step}}
+        change: Document = {"step": step}
+        if user.secret is not None and len(user.secret) == BARE:
+            change["secret"] = await self.sealed(user, user.secret)
         with mongo_writes:
-            result = await self._collection.update_one(unspent, {"$set": {"step": step}})
+            result = await self._collection.update_one(unspent, {"$set": change})
         return bool(result.matched_count)
 
     async def spend_recovery(self, user: User, digest: str) -> bool:
@@ -133,6 +174,11 @@ def _check_name(username: str) -> None:
 
 def _unknown(tenant: str, username: str) -> FhirError:
     return error("not-found", f"There is no user '{username}' in the tenant '{tenant}'.")
+
+
+def _bound(user: User) -> bytes:
+    """One that is moved to somebody else opens nothing there."""
+    return f"{user.tenant}|{user.user_id}|second factor".encode()
 
 
 def _key(tenant: str, username: str) -> str:

@@ -13,7 +13,16 @@ from cryptography.hazmat.primitives import hashes, hmac
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
-from fhir_server.auth.jwt import ACCESS_TOKEN, MAX_BYTES, ExpiredToken, InvalidToken, Purpose, opened, verified
+from fhir_server.auth.jwt import (
+    ACCESS_TOKEN,
+    ID_TOKEN,
+    MAX_BYTES,
+    ExpiredToken,
+    InvalidToken,
+    Purpose,
+    opened,
+    verified,
+)
 
 NOW = 1_700_000_000
 ISSUER, AUDIENCE = "http://127.0.0.1:8080/auth/acme", "http://127.0.0.1:8080/fhir/acme"
@@ -45,6 +54,7 @@ CLAIMS = {
 }
 PURPOSES = {
     "access token": (ACCESS_TOKEN, {}, {}),
+    "identity token": (ID_TOKEN, {"typ": "JWT"}, {"nonce": "n"}),
     "client assertion": (Purpose(types=frozenset({"jwt"})), {"typ": "JWT"}, {"exp": NOW + 240}),
 }
 """What verifies, and what makes a good token good for it."""

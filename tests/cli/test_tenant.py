@@ -62,6 +62,7 @@ def test_how_a_tenant_works_can_be_set(command: Command, answer: Answer) -> None
         "units": "recorded",
         "registration": "closed",
         "second_factor": "required",
+        "passwords": "on",
     }
     assert "conditional_delete=multiple" in command("tenant", "set", "strict", "conditional_delete=multiple").stdout
     assert answer("tenant", "set", "strict", "words=on")["settings"]["words"] == "on"

@@ -22,6 +22,7 @@ from fhir_server.store.grants import Grant
 from fhir_server.store.mapping_runs import MappingRuns
 from fhir_server.store.mappings import MappingStates
 from fhir_server.store.packages import Package
+from fhir_server.store.upstream import Upstream
 from fhir_server.store.users import User
 from tests.store.conftest import as_system, new_tenant
 from tests.store.resources import observation, patient
@@ -99,10 +100,11 @@ async def authorize(store: Store, tenant: str) -> None:
 
 
 async def sign_in(store: Store, tenant: str) -> None:
-    """Somebody, a session and a failure."""
+    """Somebody, a session, a failure, and a provider elsewhere."""
     user = await store.users.add(User(tenant, "ann", "Ann"))
     await store.sessions.begin(user, ("pwd",), timedelta(minutes=1), None, user.created)
     await store.attempts.charge(tenant, "account:x", Pauses((), timedelta(minutes=1)))
+    await store.upstreams.put(Upstream(tenant, "https://login.example", "us", "Them", "a secret"))
 
 
 async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(

@@ -5,7 +5,7 @@ Addresses are relative to `/auth/{tenant}/`; each form carries a token bound to 
 succeeds is a 303 to the next page. https://www.w3.org/TR/WCAG22/
 """
 
-from fhir_server.auth.pages import account, choosing, consenting, securing, signing_in
+from fhir_server.auth.pages import account, choosing, consenting, securing, signing_in, vouching
 
-PAGES = (signing_in.router, securing.router, choosing.router, consenting.router, account.router)
+PAGES = (signing_in.router, vouching.router, securing.router, choosing.router, consenting.router, account.router)
 """All of them; which application a person is here for stands in `request`."""

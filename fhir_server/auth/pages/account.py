@@ -52,6 +52,7 @@ async def account(tenant: str, request: Request) -> Response:
         "account",
         person=visit.person,
         second=visit.user is not None and visit.user.secret is not None,
+        passwords=visit.tenant.setting("passwords") == "on",
         left=len(visit.user.recovery) if visit.user else 0,
         allowed=[await _allowed(request, visit, each) for each in grants],
         said=SAID.get(request.query_params.get("said", "")),

@@ -6,6 +6,7 @@ https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest, §3.1.2.1: pr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -16,6 +17,7 @@ from fhir_server.auth.pages.page import Elsewhere, Problem, sessions, set_cookie
 from fhir_server.auth.people import People
 from fhir_server.auth.refusal import Refused
 from fhir_server.auth.sessions import Visit
+from fhir_server.auth.upstream import Vouching
 from fhir_server.store.users import User, moment
 
 OVER = "What the application asked has been answered already, or has waited too long. Start again from the application."
@@ -23,6 +25,11 @@ OVER = "What the application asked has been answered already, or has waited too 
 
 def people(request: Request) -> People:
     found: People = request.app.state.people
+    return found
+
+
+def vouching(request: Request) -> Vouching:
+    found: Vouching = request.app.state.vouching
     return found
 
 
@@ -82,22 +89,33 @@ async def answer(request: Request, pending: Pending, error: str) -> Response:
 
 
 async def advanced(
-    request: Request, visit: Visit, user: User, methods: tuple[str, ...], authorization: str
+    request: Request,
+    visit: Visit,
+    user: User,
+    methods: tuple[str, ...],
+    authorization: str,
+    since: datetime | None = None,
 ) -> Response:
     """Somebody has proven more than before: a new session, and on to what comes next."""
     response = to("continue", authorization)
-    await renewed(request, response, visit, user, methods, authorization)
+    await renewed(request, response, visit, user, methods, authorization, since)
     return response
 
 
 async def renewed(
-    request: Request, response: Response, visit: Visit, user: User, methods: tuple[str, ...], authorization: str
+    request: Request,
+    response: Response,
+    visit: Visit,
+    user: User,
+    methods: tuple[str, ...],
+    authorization: str,
+    since: datetime | None = None,
 ) -> None:
     """A session that was only halfway is over, and so is that of somebody else; others end at signing out."""
     found = sessions(request)
     if visit.session is not None and (visit.missing or visit.session.user_id != user.user_id):
         await people(request).leave(visit.session)
-    cookie = await found.begin(visit.tenant, user, methods, authorization or None)
+    cookie = await found.begin(visit.tenant, user, methods, authorization or None, since)
     set_cookie(request, response, visit.tenant.name, cookie)
 
 

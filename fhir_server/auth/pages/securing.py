@@ -16,7 +16,7 @@ from fhir_server.auth.pages.forms import received
 from fhir_server.auth.pages.page import PageRoute, safe, sessions, show, to, visit_of
 from fhir_server.auth.pages.signing_in import WRONG_CODE, later
 from fhir_server.auth.passwords import ALONE, WITH_SECOND
-from fhir_server.auth.people import CODE, NotProven
+from fhir_server.auth.people import CODE, SEVERAL, NotProven
 from fhir_server.auth.sessions import Visit
 from fhir_server.store.sessions import Session
 from fhir_server.store.users import User
@@ -40,6 +40,7 @@ async def enrolled(tenant: str, request: Request) -> Response:
     secret = visit.session.notes.get("enrol") if visit.session else None
     if not _may_enrol(visit) or visit.user is None or visit.session is None or secret is None:
         return to(visit.missing or "account", authorization)
+    secret = await people(request).users.unsealed(visit.user, secret)
     try:
         codes = await people(request).enrol(visit.user, secret, form["code"])
     except NotProven:
@@ -76,8 +77,8 @@ async def password_chosen(tenant: str, request: Request) -> Response:
     if visit.missing not in (None, "password") or user is None or session is None:
         return to(visit.missing or "sign-in", authorization)
     errors = {}
-    # A password that was given by somebody else has just been typed, a moment ago.
-    if not user.renew and (said := await _not_proven(request, user, form["current"])):
+    # A password that was given by somebody else has just been typed, a moment ago, by whoever has to choose another.
+    if visit.missing is None and (said := await _not_proven(request, user, form["current"])):
         errors["current"] = said
     if form["password"] != form["repeated"]:
         errors["repeated"] = DIFFERENT
@@ -99,10 +100,10 @@ async def _enrolling(
     """The secret stays with the session until the device has shown that it has it."""
     if not _may_enrol(visit) or visit.user is None or visit.session is None:
         return to(visit.missing or "account", authorization)
-    secret = visit.session.notes.get("enrol")
-    if secret is None:
-        secret = totp.new_secret()
-        await sessions(request).kept.note(visit.session, "enrol", secret)
+    users, kept = people(request).users, visit.session.notes.get("enrol")
+    secret = totp.new_secret() if kept is None else await users.unsealed(visit.user, kept)
+    if kept is None:
+        await sessions(request).kept.note(visit.session, "enrol", await users.sealed(visit.user, secret))
     place = visit.tenant.title or visit.tenant.name
     picture = segno.make(totp.address(secret, place, visit.user.username), error="m", micro=False)
     svg = picture.svg_inline(scale=4, border=4, dark="#000", light="#fff", svgclass="picture", omitsize=True)
@@ -129,7 +130,7 @@ async def _with_codes(
     """Shown once, as the answer to the form: they are kept nowhere."""
     changed = await people(request).users.existing(user.tenant, user.username)
     response = show(request, visit, "recovery_codes", codes=codes, authorization=authorization)
-    await renewed(request, response, visit, changed, (*session.methods, CODE, "mfa"), authorization)
+    await renewed(request, response, visit, changed, (*session.methods, CODE, SEVERAL), authorization)
     return response
 
 
@@ -145,7 +146,7 @@ def _choosing(
         errors=errors or {},
         authorization=authorization,
         least=WITH_SECOND if second else ALONE,
-        renew=visit.user is not None and visit.user.renew,
+        renew=visit.missing == "password",
         username=visit.user.username if visit.user else "",
     )
 

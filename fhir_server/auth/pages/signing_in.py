@@ -11,21 +11,22 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fhir_server.auth.pages.asking import advanced, answer, asked, is_recent, people
+from fhir_server.auth.authorization import Pending
+from fhir_server.auth.pages.asking import advanced, answer, asked, is_recent, people, vouching
 from fhir_server.auth.pages.forms import Form, received
 from fhir_server.auth.pages.page import (
     PageRoute,
+    Problem,
     forget_cookie,
     sessions,
     set_cookie,
     show,
     stylesheet,
     to,
-    trouble,
     visit_of,
 )
-from fhir_server.auth.people import PASSWORD, RECOVERY, NotProven
-from fhir_server.auth.sessions import missing
+from fhir_server.auth.people import PASSWORD, RECOVERY, SEVERAL, NotProven
+from fhir_server.auth.sessions import Visit, missing
 from fhir_server.auth.totp import digest
 from fhir_server.store.users import User
 
@@ -33,6 +34,7 @@ router = APIRouter(prefix="/auth/{tenant}", route_class=PageRoute, include_in_sc
 
 WRONG = "The name or the password is not right."
 WRONG_CODE = "This code is not right, or has been used already. Wait for the next one."
+NO_PASSWORDS = "Nobody signs in with a password here. Go back to the page before and take the other way in."
 YEAR = 31_536_000
 
 
@@ -46,22 +48,15 @@ async def sign_in(tenant: str, request: Request) -> Response:
         return await answer(request, pending, "consent_required" if recent else "login_required")
     if recent:
         return to("continue", authorization)
-    if not sessions(request).possible:
-        return trouble(403, "This needs https", "Passwords are not sent over a connection that others can read.")
-    return show(
-        request,
-        visit,
-        "sign_in",
-        leads_to=pending.redirect_uri if pending else None,
-        authorization=authorization,
-        client=pending.client_name if pending else None,
-        username="",
-    )
+    https_only(request)
+    return await sign_in_page(request, visit, pending, authorization=authorization)
 
 
 @router.post("/sign-in")
 async def signed_in(tenant: str, request: Request) -> Response:
     form = await received(request, tenant)
+    if form.visit.tenant.setting("passwords") == "off":
+        raise Problem(403, "Sign in another way", NO_PASSWORDS)
     pending = await asked(request, tenant, form["request"])
     host = request.client.host if request.client else ""
     try:
@@ -69,15 +64,13 @@ async def signed_in(tenant: str, request: Request) -> Response:
             tenant, form["username"], form["password"], host=host, device=form.visit.device
         )
     except NotProven as problem:
-        return show(
+        return await sign_in_page(
             request,
             form.visit,
-            "sign_in",
+            pending,
             status=429 if problem.wait else 403,
-            leads_to=pending.redirect_uri if pending else None,
             errors={"username": later(problem.wait) if problem.wait else WRONG},
             authorization=form["request"],
-            client=pending.client_name if pending else None,
             username=form["username"][:128],
         )
     response = await advanced(request, form.visit, user, (PASSWORD,), form["request"])
@@ -108,7 +101,7 @@ async def second_factor_given(tenant: str, request: Request) -> Response:
         said = later(problem.wait) if problem.wait else WRONG_CODE
         status = 429 if problem.wait else 403
         return show(request, visit, "second_factor", status=status, errors={"code": said}, authorization=authorization)
-    response = await advanced(request, visit, visit.user, (*visit.session.methods, method, "mfa"), authorization)
+    response = await advanced(request, visit, visit.user, (*visit.session.methods, method, SEVERAL), authorization)
     if method != RECOVERY:
         await _remember(request, response, form, visit.user)
     return response
@@ -130,7 +123,10 @@ async def sign_out(tenant: str, request: Request) -> Response:
 
 @router.get("/signed-out")
 async def signed_out(tenant: str, request: Request) -> Response:
-    return show(request, await visit_of(request, tenant), "signed_out")
+    visit = await visit_of(request, tenant)
+    upstream = await vouching(request).of(tenant)
+    leaving = await vouching(request).leaving(upstream) if upstream else None
+    return show(request, visit, "signed_out", provider=upstream.title if upstream else None, leaving=leaving)
 
 
 @router.get("/style-{digest}.css")
@@ -139,6 +135,38 @@ async def style(digest: str) -> Response:
     name, content = stylesheet()
     kept = f"public, max-age={YEAR}, immutable" if name == f"style-{digest}.css" else "no-store"
     return Response(content, media_type="text/css", headers={"Cache-Control": kept})
+
+
+def https_only(request: Request) -> None:
+    if not sessions(request).possible:
+        raise Problem(403, "This needs https", "Passwords are not sent over a connection that others can read.")
+
+
+async def sign_in_page(
+    request: Request,
+    visit: Visit,
+    pending: Pending | None,
+    *,
+    authorization: str,
+    status: int = 200,
+    errors: dict[str, str] | None = None,
+    username: str = "",
+) -> Response:
+    """With the ways in that this tenant has: a password, a provider elsewhere, or both."""
+    upstream = await vouching(request).of(visit.tenant.name)
+    return show(
+        request,
+        visit,
+        "sign_in",
+        status=status,
+        leads_to=pending.redirect_uri if pending else None,
+        errors=errors or {},
+        authorization=authorization,
+        client=pending.client_name if pending else None,
+        username=username,
+        provider=upstream.title if upstream else None,
+        passwords=visit.tenant.setting("passwords") == "on",
+    )
 
 
 def later(wait: timedelta) -> str:

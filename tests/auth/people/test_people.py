@@ -11,6 +11,7 @@ import pytest
 
 from fhir_server.auth import lockout, totp
 from fhir_server.auth.people import NotProven
+from fhir_server.crypto.aead import SealBroken
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.store.connection import Store
 from fhir_server.store.revocations import marked
@@ -116,6 +117,28 @@ async def test_o54_a_code_is_good_once(place: Place) -> None:
         with pytest.raises(NotProven) as problem:
             await place.people.by_code(user, place.code(secret, steps=steps))
         assert not problem.value.wait
+
+
+async def test_the_secret_of_a_device_is_sealed(place: Place) -> None:
+    secret = totp.new_secret()
+    await place.people.enrol(place.user, secret, place.code(secret, steps=-1))
+    user = await place.current()
+    assert user.secret is not None
+    assert secret not in user.secret
+    assert await place.people.users.unsealed(user, user.secret) == secret
+    with pytest.raises(SealBroken):
+        await place.people.users.unsealed(User(place.tenant, "bo", "Bo"), user.secret)
+
+
+async def test_a_secret_from_before_they_were_sealed_is_sealed_when_it_is_used(place: Place) -> None:
+    secret = totp.new_secret()
+    user = await place.people.users.change(place.tenant, "ann", secret=secret)
+    assert await place.people.by_code(user, place.code(secret)) == "otp"
+    sealed = await place.current()
+    assert sealed.secret is not None
+    assert secret not in sealed.secret
+    place.clock.wait(minutes=1)
+    assert await place.people.by_code(sealed, place.code(secret)) == "otp"
 
 
 async def test_o54_five_wrong_codes_are_the_end_for_a_while(place: Place) -> None:

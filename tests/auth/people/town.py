@@ -43,6 +43,8 @@ class Town:
     app: FastAPI
     tenant: str
     used: dict[str, int] = field(default_factory=dict)
+    secrets: dict[str, bytes] = field(default_factory=dict)
+    """Of the devices that people have."""
 
     @property
     def store(self) -> Store:
@@ -58,7 +60,9 @@ class Town:
         user = User(self.tenant, f"u{uuid4().hex[:8]}", "Ann Lee", password=kept, **given)
         if device:
             await self.store.users.add(user)
-            await self.store.users.change(self.tenant, user.username, secret=totp.new_secret())
+            secret = self.secrets[user.user_id] = totp.new_secret()
+            kept = await self.store.users.sealed(user, secret)
+            await self.store.users.change(self.tenant, user.username, secret=kept)
             return await self.store.users.existing(self.tenant, user.username)
         return await self.store.users.add(user)
 
@@ -80,10 +84,9 @@ class Town:
 
     def code(self, user: User) -> str:
         """A code that has not been used: of the step before, then of this and of the next."""
-        assert user.secret is not None
         step = max(int(time()) // totp.STEP - 1, self.used.get(user.user_id, -1) + 1)
         self.used[user.user_id] = step
-        return totp.code(user.secret, step)
+        return totp.code(self.secrets[user.user_id], step)
 
     async def signs_in(self, browser: Browser, user: User, authorization: str = "") -> httpx.Response:
         await browser.open(f"sign-in?request={authorization}" if authorization else "sign-in")
