@@ -27,7 +27,8 @@ def fax(value: str, use: str) -> Contact | None:
 
 
 def _number(system: str, value: str, use: str) -> Contact | None:
-    return None if is_nothing(value) else {"system": system, "value": e164(value), "use": use}
+    written = e164(value)
+    return None if written is value and is_nothing(value) else {"system": system, "value": written, "use": use}
 
 
 def e164(value: str) -> str:

@@ -12,6 +12,9 @@ from fhir_server.mapping.text import normalised
 CACHED = 4096
 VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 """RFC 9562 §4.1"""
+BYTES = slice(16)
+TIME, VERSIONED, CLOCK = slice(13), slice(14, 17), slice(18, None)
+"""Where the parts of an id stand among its digits `8-12-12`; slices that are made once."""
 
 
 class Identity:
@@ -35,8 +38,8 @@ class Identity:
 
 def uuid5(name: bytes) -> str:
     """The id of a name behind its namespace; the same as `uuid.uuid5`, at a third of its cost."""
-    hexed = sha1(name, usedforsecurity=False).hexdigest()
-    return f"{hexed[:8]}-{hexed[8:12]}-5{hexed[13:16]}-{VARIANT[hexed[16]]}{hexed[17:20]}-{hexed[20:32]}"
+    hexed = sha1(name, usedforsecurity=False).digest()[BYTES].hex("-", 6)
+    return f"{hexed[TIME]}-5{hexed[VERSIONED]}-{VARIANT[hexed[17]]}{hexed[CLOCK]}"
 
 
 def natural(value: str) -> str:
