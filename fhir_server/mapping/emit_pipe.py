@@ -187,7 +187,7 @@ class Pipes:
         table, _, label = written.partition("#")
         output = f"{resource_type}#{label}" if label else resource_type
         found = self.catalogue.output(resource_type, written)
-        key = f"key_text({name})"
+        key = f"{name} if {name}.__class__ is int else key_text({name})"
         if found and (found.key or found.merge):
             key = f"natural({name})" if found.key else f"merged_key({name})"
         entry = f":{{{variable(step.args[-1])}}}" if isinstance(step.args[-1], Column) else ""
