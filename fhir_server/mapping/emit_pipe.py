@@ -191,8 +191,8 @@ class Pipes:
         if found and (found.key or found.merge):
             key = f"natural({name})" if found.key else f"merged_key({name})"
         entry = f":{{{variable(step.args[-1])}}}" if isinstance(step.args[-1], Column) else ""
-        named = f"f'{self.catalogue.source}/{table}/{{{key}}}/{output}{entry}'"
-        return f"context.ids.reference({resource_type!r}, {named}){TARGETS[step.name]}"
+        wanted = f"f'{resource_type} {self.catalogue.source}/{table}/{{{key}}}/{output}{entry}'"
+        return f"context.ids.references[{wanted}]{TARGETS[step.name]}"
 
     def _remembered(self, step: Step) -> str:
         """The name of a converter with its words, the same wherever a declaration writes it."""

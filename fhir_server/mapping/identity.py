@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from decimal import Decimal
-from functools import lru_cache
 from hashlib import sha1
 
 from fhir_server.mapping.text import normalised
@@ -22,18 +21,28 @@ class Identity:
 
     def __init__(self, base: str, tenant: str):
         self.namespace = uuid.uuid5(uuid.NAMESPACE_URL, f"{base}/tenant/{tenant}").bytes
-        self.reference = lru_cache(maxsize=CACHED)(self._reference)
-
-    def start(self, name: str) -> bytes:
-        """What the names of many ids begin with, for `uuid5`."""
-        return self.namespace + name.encode()
+        self.references = References(self.namespace)
 
     def of(self, name: str) -> str:
         return uuid5(self.namespace + name.encode())
 
-    def _reference(self, resource_type: str, name: str) -> dict[str, str]:
-        """https://hl7.org/fhir/R4/references.html#literal"""
-        return {"reference": f"{resource_type}/{self.of(name)}"}
+
+class References(dict[str, dict[str, str]]):
+    """References to what the rows of one tenant become, by `{Type} {name}`: the last that were asked for are kept.
+
+    https://hl7.org/fhir/R4/references.html#literal
+    """
+
+    def __init__(self, namespace: bytes):
+        self.namespace = namespace
+
+    def __missing__(self, wanted: str) -> dict[str, str]:
+        if len(self) >= CACHED:
+            self.clear()
+        resource_type, _, name = wanted.partition(" ")
+        found = {"reference": f"{resource_type}/{uuid5(self.namespace + name.encode())}"}
+        self[wanted] = found
+        return found
 
 
 def uuid5(name: bytes) -> str:

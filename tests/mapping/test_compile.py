@@ -264,4 +264,4 @@ def test_a_key_that_is_not_written_as_it_is_read_is_referred_to_as_it_is_read(de
     )
     context = Context(Identity("https://x.example", "acme"), date(2025, 6, 30))
     condition = declare(outputs).drafts((" 7", "x", *[None] * 5), " 7", {}, context, [])[1].resource
-    assert condition["subject"] == context.ids.reference("Patient", "pms/clients/7/Patient")
+    assert condition["subject"] == context.ids.references["Patient pms/clients/7/Patient"]
