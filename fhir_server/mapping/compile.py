@@ -144,7 +144,7 @@ NAMES: Mapping[str, Any] = {
     "NESTED": fault.Fault("TYPE_INVALID", "The value is an object or a list where a word or number belongs."),
     "inverted": inverted,
     "text": text.text,
-    "WORDS": text.WORDS,
+    "VOCABULARY": text.VOCABULARY,
     "field": field,
     "json_value": json_value,
     "natural": identity.natural,

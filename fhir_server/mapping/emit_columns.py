@@ -119,7 +119,7 @@ class Columns:
         name = variable(column)
         self.writer.line(f"{name} = {raw}")
         if column in self.coded and kind in TEXTUAL:
-            self.writer.line(f"{name} = WORDS[{name}] if {name}.__class__ is str else text({name})")
+            self.writer.line(f"{name} = VOCABULARY[{name}] if {name}.__class__ is str else text({name})")
         elif kind in TEXTUAL:
             with self.writer.block(f"if {name} is not None"):
                 self.writer.line(f"{name} = text({name})")

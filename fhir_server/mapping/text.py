@@ -10,7 +10,6 @@ from typing import Any
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 NOTHING = frozenset({"n/a", "na", "none", "unknown", "-", "--", "null", "nil", "?", "tbd"})
 """What people type into a coded or numeric column when they mean nothing."""
-
 MOST_WORDS = 4096
 
 
@@ -21,7 +20,7 @@ def text(value: Any) -> str | None:
     return None if value is None else _cleaned(str(value))
 
 
-class Words(dict[Any, str | None]):
+class Vocabulary(dict[Any, str | None]):
     """Text of columns in which the same words come again and again, as `text` gives it."""
 
     def __missing__(self, value: str) -> str | None:
@@ -31,7 +30,7 @@ class Words(dict[Any, str | None]):
         return found
 
 
-WORDS = Words()
+VOCABULARY = Vocabulary()
 
 
 def _cleaned(value: str) -> str | None:
