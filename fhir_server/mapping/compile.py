@@ -78,7 +78,8 @@ class Compiled:
     def key(self, row: Row) -> str:
         """The primary key as text; parts of a composite one are joined by `:`."""
         if len(self._key_at) == 1:
-            return identity.key_text(row[self._key_at[0]])
+            value = row[self._key_at[0]]
+            return str(value) if value.__class__ is int else identity.key_text(value)
         return ":".join([identity.key_text(row[at]) for at in self._key_at])
 
     def key_values(self, row: Row) -> tuple[Any, ...]:
@@ -143,6 +144,7 @@ NAMES: Mapping[str, Any] = {
     "NESTED": fault.Fault("TYPE_INVALID", "The value is an object or a list where a word or number belongs."),
     "inverted": inverted,
     "text": text.text,
+    "VOCABULARY": text.VOCABULARY,
     "field": field,
     "json_value": json_value,
     "natural": identity.natural,

@@ -22,3 +22,8 @@ class Context:
     """Source keys by key class (`pii`); never stored, never logged."""
     owner: str | None = None
     """The tenant of the source whose rows are read, as the source names it."""
+    day: str = field(init=False)
+    """Today as it is written."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "day", self.today.isoformat())

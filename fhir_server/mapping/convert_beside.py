@@ -45,7 +45,7 @@ def differing(value: str, other: Any) -> str | None:
 
 def tense(value: str, context: Context) -> str:
     """`future` for a day to come, `past` for all others and today."""
-    return "future" if value[:10] > context.today.isoformat() else "past"
+    return "future" if value[:10] > context.day else "past"
 
 
 def prefixed(value: Any, other: Any) -> str:

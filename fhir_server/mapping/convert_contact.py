@@ -13,7 +13,7 @@ Contact = dict[str, Any]
 MAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@.]+\Z")
 WEB = re.compile(r"(https?://)?[^\s/]+\.[^\s]+\Z")
 TYPED = re.compile(r"[\s().\-]")
-TYPED_ASCII = dict.fromkeys(map(ord, " \t\n\r\f\v\x1c\x1d\x1e\x1f().-"))
+TYPED_ASCII = b" \t\n\r\f\v\x1c\x1d\x1e\x1f().-"
 NORTH_AMERICAN = re.compile(r"1?([2-9]\d{2}[2-9]\d{6})\Z")
 INTERNATIONAL = re.compile(r"\+[1-9]\d{6,14}\Z")
 
@@ -27,12 +27,13 @@ def fax(value: str, use: str) -> Contact | None:
 
 
 def _number(system: str, value: str, use: str) -> Contact | None:
-    return None if is_nothing(value) else {"system": system, "value": e164(value), "use": use}
+    written = e164(value)
+    return None if written is value and is_nothing(value) else {"system": system, "value": written, "use": use}
 
 
 def e164(value: str) -> str:
     """The number in international form when it parses, else as it was typed."""
-    bare = value.translate(TYPED_ASCII) if value.isascii() else TYPED.sub("", value)
+    bare = value.encode().translate(None, TYPED_ASCII).decode() if value.isascii() else TYPED.sub("", value)
     found = NORTH_AMERICAN.match(bare)
     if found:
         return f"+1{found[1]}"

@@ -57,8 +57,9 @@ def positive(value: Any) -> int | None:
 
 def boolean(value: Any) -> bool | None:
     word = folded(value)
-    if word in FLAGS:
-        return FLAGS[word]
+    found = FLAGS.get(word)
+    if found is not None:
+        return found
     if is_nothing(word):
         return None
     raise Fault("TYPE_INVALID", "The value is neither true nor false.")

@@ -62,8 +62,9 @@ def identifier(value: Any, system: str, type_code: str | None = None) -> Object:
 def humanname(value: str) -> Object:
     """A whole name, split at the last blank."""
     given, _, family = value.rpartition(" ")
-    found: Object = {"text": value, "family": family}
-    return {**found, "given": given.split()} if given else found
+    if given:
+        return {"text": value, "family": family, "given": given.split()}
+    return {"text": value, "family": family}
 
 
 def digits(value: str, count: str) -> str:

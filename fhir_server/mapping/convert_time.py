@@ -104,24 +104,21 @@ def clock(value: Any) -> str:
         raise Fault("TYPE_INVALID", "The value is no time of day.") from fault
 
 
-_day = lru_cache(maxsize=16)(date.isoformat)
-
-
 def past(value: str, context: Context) -> str:
     """A day that has come: births and deaths are not in the future."""
-    if value[:10] > _day(context.today):
+    if value[:10] > context.day:
         raise Fault("DATE_INVALID", "The date lies in the future.")
     return value
 
 
 def begun(value: str, context: Context) -> str | None:
     """A day or moment that is not in the future."""
-    return value if value[:10] <= _day(context.today) else None
+    return value if value[:10] <= context.day else None
 
 
 def lapsed(value: str | None, after: str, before: str, context: Context) -> str:
     """One word once the day is past, another until then and where there is no day."""
-    return after if value is not None and value[:10] < _day(context.today) else before
+    return after if value is not None and value[:10] < context.day else before
 
 
 def plus_minutes(value: str, minutes: Any) -> str | None:

@@ -64,8 +64,9 @@ def remembered(call: Callable[..., Any], *args: Any) -> Callable[[Any], Any]:
     kept_decimals = lru_cache(maxsize=KEPT)(lambda digits: call(Decimal(digits), *args))
 
     def remembering(value: Any) -> Any:
-        if value and value.__class__ in KEYS:
-            return kept(value)
-        return kept_decimals(str(value)) if value.__class__ is Decimal else call(value, *args)
+        kind = value.__class__
+        if kind is Decimal:
+            return kept_decimals(str(value))
+        return kept(value) if value and kind in KEYS else call(value, *args)
 
     return remembering

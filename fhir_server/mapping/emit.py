@@ -13,8 +13,9 @@ from fhir_server.mapping import constants
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.elements import Place
 from fhir_server.mapping.emit_columns import Columns
-from fhir_server.mapping.emit_pipe import Pipes
+from fhir_server.mapping.emit_pipe import CHOOSING, Pipes
 from fhir_server.mapping.emit_value import VARIES, Value
+from fhir_server.mapping.grammar import Pipe
 from fhir_server.mapping.kinds import ITEM, POSITION, Scope
 from fhir_server.mapping.model import Constant, Each, First, Group, Items, Leaf, Literal, Node, TableMapping, leaves
 from fhir_server.mapping.once import Once
@@ -44,7 +45,7 @@ class Nodes:
         if isinstance(node, First):
             return self._first(node.options, place, scope)
         if isinstance(node, Each):
-            return self._each(node, place, scope)
+            return self._loops((node,), place, scope)
         return self._group(node, place, scope)
 
     def _traced(self, leaf: Leaf, value: Value) -> Value:
@@ -71,27 +72,48 @@ class Nodes:
             writer.line(f"{name}, {creates} = {rest.name}, {rest.creates}")
         return Value(name, creates, rest.always, value.column)
 
-    def _each(self, node: Each, place: Place, scope: Scope) -> Value:
-        """A list, one entry for each item."""
-        writer, name = self.writer, self.writer.fresh()
-        items = self.pipes.emit(node.items.pipe, place.path, None)
-        inside = scope.inside(node.items.pipe)
+    def _loops(self, loops: Sequence[Each], place: Place, scope: Scope) -> Value:
+        """A list, one entry for each item of the one loop, then of the next."""
+        name = self.writer.fresh()
+        self.writer.line(f"{name} = []")
+        columns = [self._each(name, each, place, scope) for each in loops]
+        self.writer.line(f"{name} = {name} or None")
+        return Value(name, f"{name} is not None", column=columns[0])
+
+    def _each(self, name: str, node: Each, place: Place, scope: Scope) -> str:
+        """One loop, which adds to the list; the column that it goes over."""
+        body, inside = tuple(leaves(node.body)), scope.inside(node.items.pipe)
+        items, passed_over = self._chosen(node.items.pipe, body, place)
         self.pipes.items_of = items.column
-        writer.line(f"{name} = []")
-        with writer.block(loop(items.name, leaves(node.body))):
-            self.pipes.texts = self.columns.items([leaf.pipe for leaf in leaves(node.body)], inside)
-            value = self.node(node.body, place, inside)
-            self._append(name, value)
-        writer.line(f"{name} = {name} or None")
-        return Value(name, f"{name} is not None", column=items.column)
+        with self.writer.block(loop(items.name, body)):
+            for condition in passed_over:
+                with self.writer.block(f"if {condition}"):
+                    self.writer.line("continue")
+            self.pipes.texts = self.columns.items([leaf.pipe for leaf in body], inside)
+            self._append(name, self.node(node.body, place, inside))
+        return items.column
+
+    def _chosen(self, pipe: Pipe, body: Sequence[Leaf], place: Place) -> tuple[Value, list[str]]:
+        """What a loop goes over, and the conditions under which it passes over an item.
+
+        Rows are chosen inside the loop, where all that is asked for is which, and nobody counts them.
+        """
+        if all(step.name in CHOOSING for step in pipe.steps) and not counts(body):
+            return self.pipes.emit(replace(pipe, steps=()), place.path, None), self.pipes.passed_over(pipe)
+        return self.pipes.emit(pipe, place.path, None), []
 
     def _items(self, node: Items, place: Place, scope: Scope) -> Value:
         """A list of what its entries give."""
+        loops = [each for each in node.items if isinstance(each, Each)]
+        if len(loops) == len(node.items):
+            return self._loops(loops, place, scope)
         values = [self.node(each, place, scope) for each in node.items]
         if all(value.shared is not VARIES for value in values):
             return self._shared([value.shared for value in values])
         if len(values) == 1:
-            return self._only(node.items[0], values[0])
+            return self._only(values[0])
+        if not loops and sum(not value.always for value in values) == 1:
+            return self._all_but_one(values)
         name = self.writer.fresh()
         self.writer.line(f"{name} = []")
         for item, value in zip(node.items, values, strict=True):
@@ -101,10 +123,15 @@ class Nodes:
             self.writer.line(f"{name} = {name} or None")
         return Value(name, _any(value.creates for value in values), always, _column(values))
 
-    def _only(self, item: Node, value: Value) -> Value:
-        """The list of one entry, or of the entries of one loop."""
-        if isinstance(item, Each):
-            return value
+    def _all_but_one(self, values: Sequence[Value]) -> Value:
+        """The list of entries of which one may have no value."""
+        name, unsure = self.writer.fresh(), next(value.name for value in values if not value.always)
+        whole, rest = (", ".join(each.name for each in found) for found in (values, [v for v in values if v.always]))
+        self.writer.line(f"{name} = [{whole}] if {unsure} is not None else [{rest}]")
+        return Value(name, _any(value.creates for value in values), always=True, column=_column(values))
+
+    def _only(self, value: Value) -> Value:
+        """The list of one entry."""
         name = self.writer.fresh()
         self.writer.line(f"{name} = [{value.name}]{'' if value.always else f' if {value.name} is not None else None'}")
         return replace(value, name=name)
@@ -178,9 +205,14 @@ class Nodes:
 
 def loop(items: str, body: Iterable[Leaf]) -> str:
     """The head of a loop, which counts where its body says how far it is."""
-    if any(column.name == POSITION for leaf in body for column in leaf.pipe.columns()):
+    if counts(body):
         return f"for {POSITION}, {ITEM} in enumerate({items} or (), 1)"
     return f"for {ITEM} in {items} or ()"
+
+
+def counts(body: Iterable[Leaf]) -> bool:
+    """Whether the body of a loop says how far it is."""
+    return any(column.name == POSITION for leaf in body for column in leaf.pipe.columns())
 
 
 def uncertain(place: Place, children: Mapping[str, Value]) -> list[tuple[str, ...]]:

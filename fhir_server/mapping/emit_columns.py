@@ -7,7 +7,7 @@ from typing import Protocol
 
 from fhir_server.mapping.grammar import Column, Pipe
 from fhir_server.mapping.kinds import ITEM, POSITION, Scope, column_kind
-from fhir_server.mapping.model import TableMapping
+from fhir_server.mapping.model import TableMapping, output_leaves
 from fhir_server.mapping.writer import Writer
 
 TEXTUAL = frozenset({"text", "time"})
@@ -37,12 +37,19 @@ def attempt(writer: Writer, name: str, call: str, column: str, path: str) -> Non
         writer.line(f"{name} = noted(findings, fault, {column!r}, {path!r})")
 
 
+def _coded(table: TableMapping) -> set[Column]:
+    """The columns of text that maps translate: they hold the same words again and again."""
+    pipes = [leaf.pipe for output in table.outputs for leaf in output_leaves(output)]
+    return {pipe.column for pipe in pipes if pipe.steps and pipe.steps[0].name == "map"}
+
+
 class Columns:
     """The columns that one function reads, each loaded once."""
 
     def __init__(self, writer: Writer, table: TableMapping, scope: Scope, emit: EmitPipe, once: Share | None = None):
         self.writer, self.table, self.scope, self.emit = writer, table, scope, emit
         self.once = once
+        self.coded = _coded(table)
         self.index = {name: at for at, name in enumerate(table.columns)}
         self.loaded: set[str] = set()
 
@@ -72,7 +79,7 @@ class Columns:
             self.writer.line(f"{name} = field({variable(Column(column.name))}, {column.field!r})")
         elif column.name in self.table.columns:
             kind = column_kind(column, self.scope)
-            self._read(name, f"row[{self.index[column.name]}]", kind)
+            self._read(column, f"row[{self.index[column.name]}]", kind)
             if kind == "json":
                 attempt(self.writer, name, f"json_value({name})", column.name, column.name)
         elif column.name in self.table.decode:
@@ -90,7 +97,7 @@ class Columns:
         with self.writer.block(f"if {row} is None"):
             self.writer.line(f"{name} = None")
         with self.writer.block("else"):
-            self._read(name, f"{row}[{column.field!r}]", column_kind(column, self.scope))
+            self._read(column, f"{row}[{column.field!r}]", column_kind(column, self.scope))
 
     def items(self, pipes: Iterable[Pipe], scope: Scope) -> set[str]:
         """The fields of a list item that the body of a loop reads; the variables of those that are text."""
@@ -103,14 +110,17 @@ class Columns:
                 self.writer.line(f"{variable(column)} = field({ITEM}, {name!r})")
             else:
                 kind = column_kind(column, scope)
-                self._read(variable(column), f"{ITEM}[{name!r}]", kind)
+                self._read(column, f"{ITEM}[{name!r}]", kind)
                 texts |= {variable(column)} if kind in TEXTUAL else set()
         return texts
 
-    def _read(self, name: str, raw: str, kind: str) -> None:
+    def _read(self, column: Column, raw: str, kind: str) -> None:
         """Text is cleaned; some databases keep text in any column, and an empty one says nothing."""
+        name = variable(column)
         self.writer.line(f"{name} = {raw}")
-        if kind in TEXTUAL:
+        if column in self.coded and kind in TEXTUAL:
+            self.writer.line(f"{name} = VOCABULARY[{name}] if {name}.__class__ is str else text({name})")
+        elif kind in TEXTUAL:
             with self.writer.block(f"if {name} is not None"):
                 self.writer.line(f"{name} = text({name})")
         elif kind != "blob":

@@ -39,7 +39,7 @@ def together(writer: Writer, table: TableMapping, catalogue: Catalogue) -> str:
     """The name of the function of all that a row becomes apart from what it becomes together with others."""
     outputs = tuple(output for output in table.outputs if not output.merge)
     with writer.block(f"def outputs({ROW_ARGS})"):
-        writer.line(f"start = context.ids.start(f'{table.source}/{table.table}/{{key}}/')")
+        writer.line(f"start = context.ids.namespace + f'{table.source}/{table.table}/{{key}}/'.encode()")
         once = Once(writer, table, outputs)
         for output in outputs:
             with once.part(f"{output.name}, {table.file}:{output.line}"):

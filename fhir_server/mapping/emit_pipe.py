@@ -24,6 +24,11 @@ from fhir_server.mapping.writer import Writer
 
 UNKNOWN = "unknown"
 GUARDS = frozenset({"given", "unless"})
+CHOOSING = {
+    "having": "{0} is None or {1} not in {2}",
+    "apart_from": "{0} is not None and {1} in {2}",
+}
+"""What chooses rows of a list, and when a row is not chosen."""
 TARGETS = {"reference": "", "link": "['reference']"}
 """What refers to a resource, and what of the reference it takes."""
 DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
@@ -55,6 +60,16 @@ class Pipes:
             name = self.writer.fresh()
             self._steps(name, pipe, column, path, place)
         return Value(name, self._creates(pipe, name), _is_always(pipe), column)
+
+    def passed_over(self, pipe: Pipe) -> list[str]:
+        """The conditions under which the steps of the pipe do not choose a row of a list."""
+        folding = self.writer.function("folded", folded)
+        found = []
+        for step in pipe.steps:
+            name, words = (each.value for each in bound(step))
+            value = f"{ITEM}[{name!r}]"
+            found.append(CHOOSING[step.name].format(value, f"{folding}({value})", self._argument("value", words)))
+        return found
 
     def _is_shared(self, pipe: Pipe) -> bool:
         """Whether other outputs need the same value, and it is the same there."""
@@ -172,12 +187,12 @@ class Pipes:
         table, _, label = written.partition("#")
         output = f"{resource_type}#{label}" if label else resource_type
         found = self.catalogue.output(resource_type, written)
-        key = f"key_text({name})"
+        key = f"{name} if {name}.__class__ is int else key_text({name})"
         if found and (found.key or found.merge):
             key = f"natural({name})" if found.key else f"merged_key({name})"
         entry = f":{{{variable(step.args[-1])}}}" if isinstance(step.args[-1], Column) else ""
-        named = f"f'{self.catalogue.source}/{table}/{{{key}}}/{output}{entry}'"
-        return f"context.ids.reference({resource_type!r}, {named}){TARGETS[step.name]}"
+        wanted = f"f'{resource_type} {self.catalogue.source}/{table}/{{{key}}}/{output}{entry}'"
+        return f"context.ids.references[{wanted}]{TARGETS[step.name]}"
 
     def _remembered(self, step: Step) -> str:
         """The name of a converter with its words, the same wherever a declaration writes it."""

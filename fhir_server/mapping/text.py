@@ -10,6 +10,7 @@ from typing import Any
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 NOTHING = frozenset({"n/a", "na", "none", "unknown", "-", "--", "null", "nil", "?", "tbd"})
 """What people type into a coded or numeric column when they mean nothing."""
+MOST_WORDS = 4096
 
 
 def text(value: Any) -> str | None:
@@ -17,6 +18,19 @@ def text(value: Any) -> str | None:
     if value.__class__ is str and value.isascii() and value.isprintable():
         return value.strip() or None
     return None if value is None else _cleaned(str(value))
+
+
+class Vocabulary(dict[Any, str | None]):
+    """Text of columns in which the same words come again and again, as `text` gives it."""
+
+    def __missing__(self, value: str) -> str | None:
+        found = text(value)
+        if len(self) < MOST_WORDS:
+            self[value] = found
+        return found
+
+
+VOCABULARY = Vocabulary()
 
 
 def _cleaned(value: str) -> str | None:

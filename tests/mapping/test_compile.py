@@ -10,7 +10,7 @@ import pytest
 
 from fhir_server.mapping.compile import Compiled
 from fhir_server.mapping.context import Context
-from fhir_server.mapping.identity import Identity
+from fhir_server.mapping.identity import CACHED, Identity
 
 PATIENT = "  - resourceType: Patient\n"
 
@@ -137,6 +137,15 @@ def test_ids_are_the_uuids_of_the_standard_library(declare: Callable[[str], Comp
     assert found.drafts((7, "Lee", *[None] * 5), "7", {}, other, [])[0].resource["id"] != draft.resource["id"]
 
 
+def test_references_are_made_again_once_too_many_are_kept() -> None:
+    ids = Identity("https://x.example", "acme")
+    tenant = uuid.uuid5(uuid.NAMESPACE_URL, "https://x.example/tenant/acme")
+    for at in range(2 * CACHED + 1):
+        wanted = ids.references[f"Patient pms/clients/a b {at}/Patient"]
+        assert wanted == {"reference": f"Patient/{uuid.uuid5(tenant, f'pms/clients/a b {at}/Patient')}"}
+    assert len(ids.references) <= CACHED
+
+
 def test_a_reference_is_the_id_of_what_the_row_becomes(mapped: Callable[..., Any], declare: Callable[..., Any]) -> None:
     outputs = (
         PATIENT
@@ -213,6 +222,20 @@ def test_decoded_columns_and_children(rest: Compiled) -> None:
     assert rest.key(row) == "7:x"
 
 
+CHOSEN = "having(title, a, b) | apart_from(title, b)"
+
+
+@pytest.mark.parametrize("counted", ["", ", extension: [{url: 'urn:at', valuePositiveInt: $position}]"])
+def test_rows_of_a_list_are_chosen_alike_inside_a_loop_and_before_it(declare: Any, counted: str) -> None:
+    loop = f"{{$each: '$visits | {CHOSEN}', text: $item.title{counted}}}"
+    found = declare.whole(REST.replace("{$each: $visits, text: $item.title}", loop))
+    assert ("having(" in found.source.replace(CHOSEN, "")) is bool(counted)
+    visits = [{"id": at, "title": title} for at, title in enumerate(["x", "A", None, "b", " a ", "c"])]
+    context, row = Context(Identity("https://x.example", "acme"), date(2025, 6, 30)), (7, "x", *[None] * 5)
+    patient = found.drafts(row, "7:x", {"visits": visits}, context, [])[0].resource
+    assert [each["text"] for each in patient["name"]] == ["A", "a"]
+
+
 def test_malformed_json_leaves_out_what_comes_from_it(rest: Compiled) -> None:
     context, findings = Context(Identity("https://x.example", "acme"), date(2025, 6, 30)), []
     patient = rest.drafts((7, "x", None, None, None, "{", 0), "7:x", {"visits": []}, context, findings)[0].resource
@@ -264,4 +287,4 @@ def test_a_key_that_is_not_written_as_it_is_read_is_referred_to_as_it_is_read(de
     )
     context = Context(Identity("https://x.example", "acme"), date(2025, 6, 30))
     condition = declare(outputs).drafts((" 7", "x", *[None] * 5), " 7", {}, context, [])[1].resource
-    assert condition["subject"] == context.ids.reference("Patient", "pms/clients/7/Patient")
+    assert condition["subject"] == context.ids.references["Patient pms/clients/7/Patient"]
