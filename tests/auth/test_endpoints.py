@@ -318,7 +318,7 @@ async def test_a_client_that_registered_itself_waits_for_approval(site: Site) ->
             "invalid_client_metadata",
         ),
     ],
-    ids=str,
+    ids=lambda each: each if isinstance(each, str) else "-".join(each),
 )
 async def test_what_cannot_be_registered_is_said(
     site: Site, more: dict[str, Any], error: str, monkeypatch: pytest.MonkeyPatch
