@@ -14,8 +14,6 @@ import pytest
 from tests.browser.conftest import PATIENCE, TENANT, Person, Served, seen
 from tests.browser.steps import settle, sign_in
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 SCOPES = "launch launch/patient openid fhirUser offline_access patient/*.rs"
 
 
@@ -36,7 +34,7 @@ def read(page: Any) -> dict[str, str]:
     return {name: page.text_content(f"#{name}") for name in names}
 
 
-def test_launched_alone(page: Any, registered: str, ann: Person) -> None:
+def launched_alone(page: Any, registered: str, ann: Person) -> None:
     """A person signs in with a second factor, picks a patient and takes one scope away; the application reads on."""
     page.goto(registered)
     page.wait_for_selector("#username")
@@ -65,13 +63,13 @@ def test_launched_alone(page: Any, registered: str, ann: Person) -> None:
     )
 
 
-def test_refreshed(page: Any) -> None:
+def refreshed(page: Any) -> None:
     page.click("#refresh")
     page.wait_for_function("document.getElementById('refreshed').textContent")
     assert page.text_content("#refreshed") == "yes"
 
 
-def test_launched_out_of_an_ehr(page: Any, served: Served, ann: Person, registered: str) -> None:
+def launched_out_of_an_ehr(page: Any, served: Served) -> None:
     """The patient is the one that the EHR shows; who is signed in is not asked to do so again."""
     launch = served.command("launch", "create", "growth-chart", "--tenant", TENANT, "--patient", "p2")
     page.goto(launch["launch_url"])
@@ -84,7 +82,7 @@ def test_launched_out_of_an_ehr(page: Any, served: Served, ann: Person, register
     assert (found["observations"], found["conditions"]) == ("0", "0")
 
 
-def test_what_was_allowed_is_taken_back(page: Any, served: Served) -> None:
+def what_was_allowed_is_taken_back(page: Any, served: Served) -> None:
     """From the account page; the application notices at once."""
     page.goto(f"{served.base}/auth/{TENANT}/account")
     seen(page, "account")
@@ -96,7 +94,7 @@ def test_what_was_allowed_is_taken_back(page: Any, served: Served) -> None:
     seen(page, "signed-out")
 
 
-def test_signed_in_again(page: Any, served: Served, ann: Person, registered: str) -> None:
+def signed_in_again(page: Any, ann: Person, registered: str) -> None:
     """With the new password and the next code of the device; then the person refuses."""
     page.goto(registered)
     page.wait_for_selector("#username")
@@ -108,7 +106,7 @@ def test_signed_in_again(page: Any, served: Served, ann: Person, registered: str
     assert "access_denied" in read(page)["problem"] or "denied" in read(page)["problem"].lower()
 
 
-def test_what_cannot_be_answered_is_said_to_the_person(page: Any, served: Served) -> None:
+def what_cannot_be_answered_is_said_to_the_person(page: Any, served: Served) -> None:
     """An unknown client: a page, and no redirect."""
     page.goto(
         f"{served.base}/auth/{TENANT}/authorize?client_id=nobody&response_type=code&redirect_uri=http://example.org"
@@ -117,7 +115,7 @@ def test_what_cannot_be_answered_is_said_to_the_person(page: Any, served: Served
     assert page.url.startswith(served.base)
 
 
-def test_without_scripts_on_a_telephone(browser: Any, served: Served, ann: Person) -> None:
+def without_scripts_on_a_telephone(browser: Any, served: Served, ann: Person) -> None:
     """And without the device: by a recovery code."""
     context = browser.new_context(
         java_script_enabled=False, viewport={"width": 360, "height": 640}, color_scheme="dark"
@@ -132,3 +130,14 @@ def test_without_scripts_on_a_telephone(browser: Any, served: Served, ann: Perso
     page.get_by_role("button", name="Go on").click()
     page.wait_for_selector("text=You are signed in as")
     context.close()
+
+
+def test_a_person_and_an_application(browser: Any, page: Any, served: Served, registered: str, ann: Person) -> None:
+    """One story, each part of which goes on where the one before has ended."""
+    launched_alone(page, registered, ann)
+    refreshed(page)
+    launched_out_of_an_ehr(page, served)
+    what_was_allowed_is_taken_back(page, served)
+    signed_in_again(page, ann, registered)
+    what_cannot_be_answered_is_said_to_the_person(page, served)
+    without_scripts_on_a_telephone(browser, served, ann)

@@ -11,8 +11,6 @@ from tests.browser.steps import settle
 
 client = pytest.importorskip("fhirclient.client", reason="the Python library fhirclient is not installed")
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 SCOPES = "launch/patient offline_access patient/*.rs"
 
 

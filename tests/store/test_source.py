@@ -30,6 +30,7 @@ QUERIES = frozenset(
 OF_RESOURCES = frozenset({"resources", "plain", "history"})
 OTHER = frozenset(
     [
+        "attempts",
         "bodies",
         "claims",
         "clients",
@@ -47,7 +48,10 @@ OTHER = frozenset(
         "packages",
         "parameters",
         "revocations",
+        "sessions",
         "tenants",
+        "upstream",
+        "users",
     ]
 )
 """Modules of other collections: their keys start with the tenant, or they belong to the operator."""
