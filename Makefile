@@ -12,7 +12,7 @@ APT     := apt-get -qq -o Dir::State=$(CURDIR)/$(DEBIAN)/state -o Dir::State::st
            -o Dir::Cache=$(CURDIR)/$(DEBIAN)/cache -o Debug::NoLocking=1 -o APT::Sandbox::User=root
 WORKERS ?= 2
 
-.PHONY: demo test lint bench bench-golden bench-mapping bench-systems docs package databases browser clean
+.PHONY: demo test lint bench bench-golden bench-mapping bench-systems bench-logins docs package databases browser clean
 
 demo: $(READY)
 	@exec $(BIN)/fhir-server demo
@@ -35,6 +35,9 @@ bench-golden: $(READY)
 
 bench-systems: $(READY)
 	$(BIN)/python -m bench.systems
+
+bench-logins: $(READY)
+	$(BIN)/python -m bench.logins
 
 bench-mapping: $(READY)
 	$(BIN)/python -m bench.mapping

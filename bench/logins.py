@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import multiprocessing
+import os
 import re
 import statistics
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -36,7 +38,7 @@ async def _guess(port: int, number: int, tried: Synchronized[int]) -> None:
     """One guesser, who moves on to another address before the door is closed."""
     for place in count():
         address = f"127.{1 + number}.{place // 250}.{1 + place % 250}"
-        transport = httpx.AsyncHTTPTransport(local_address=address)
+        transport = httpx.AsyncHTTPTransport(local_address=address, verify=False)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             for each in range(TRIES):
                 page = await client.get(f"/auth/{TENANT}/sign-in")
@@ -53,6 +55,8 @@ async def _guess_all(port: int, tried: Synchronized[int]) -> None:
 
 
 def _flood(port: int, tried: Synchronized[int]) -> None:
+    """Behind everything else on this machine: those who guess have machines of their own."""
+    os.nice(19)
     asyncio.run(_guess_all(port, tried))
 
 
@@ -76,7 +80,7 @@ def measured(port: int, request: bytes, seconds: float, rounds: int) -> tuple[li
         alone.append(processes.load(port, [request], seconds=seconds, connections=1))
         with flooded(port) as tried:
             while not tried.value:
-                pass
+                time.sleep(0.01)
             before = tried.value
             beside.append(processes.load(port, [request], seconds=seconds, connections=1))
             tries += tried.value - before

@@ -49,7 +49,7 @@ class Busy(Exception):
 def _behind() -> None:
     """Reads go before hashes, which may wait for a processor; on systems where threads have no priority they share."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 class Passwords:
