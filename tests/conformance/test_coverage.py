@@ -36,3 +36,13 @@ def test_every_operation_has_cases() -> None:
 def test_no_two_cases_have_the_same_title() -> None:
     titles = [case.title for case in cases()]
     assert len(titles) == len(set(titles))
+
+
+KEYS = {"title", "request", "as", "patient", "tenant", "headers", "body", "raw", "form", "patch", "http", "expect"}
+LATER = {"then", "poll"}
+
+
+def test_rows_say_nothing_that_is_not_read() -> None:
+    """A comma in a title that is not quoted would end it, and make a key of the rest."""
+    steps = [(case.title, step) for case in cases() for step in (case.row, *case.row.get("then", ()))]
+    assert [(title, key) for title, step in steps for key in step if key not in KEYS | LATER] == []
