@@ -70,7 +70,7 @@ class Issuing:
             scope=" ".join(scopes),
             ttl=BACKEND,
         )
-        return {"access_token": token, "token_type": "Bearer", "expires_in": BACKEND, "scope": " ".join(scopes)}
+        return _answer(token, BACKEND, scopes)
 
     async def end(self, tenant: str, grant_id: str) -> None:
         """A grant with all its tokens, in every process within a second."""
@@ -113,7 +113,7 @@ class Issuing:
             now=at.timestamp(),
             more=claims,
         )
-        response = {"access_token": token, "token_type": "Bearer", "expires_in": ACCESS, "scope": " ".join(scopes)}
+        response = _answer(token, ACCESS, scopes)
         if _lifetime(grant) is not None:
             response["refresh_token"] = refresh.written(secret, *about)
         return {**self.context(grant), **response}
@@ -151,6 +151,11 @@ class Issuing:
             return {}
         url = f"{audience(self.base_url, tenant)}/{fhir_user}"
         return {"fhirUser": url, **({"profile": url} if "profile" in scopes else {})}
+
+
+def _answer(token: str, seconds: int, scopes: Sequence[str]) -> Response:
+    """RFC 6749 §5.1"""
+    return {"access_token": token, "token_type": "Bearer", "expires_in": seconds, "scope": " ".join(scopes)}
 
 
 def repeated(grant: Grant, turn: int) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +13,19 @@ from fhir_server.auth import registration
 from fhir_server.auth.register import metadata
 from fhir_server.auth.registration import Registered, Unregistrable
 from fhir_server.auth.server import digest
-from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, console, fail, run, settings, show, tenant_of
+from fhir_server.cli.common import (
+    DataDir,
+    Json,
+    MongoUrl,
+    TenantName,
+    console,
+    fail,
+    in_store,
+    settings,
+    show,
+    tenant_of,
+)
 from fhir_server.fhir.outcome import conflict
-from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.clients import Client, Kind
 from fhir_server.store.connection import Store
@@ -89,7 +98,7 @@ def _add(chosen: Settings, client: Client) -> None:
         await tenant_of(found, client.tenant)
         await found.clients.add(client)
 
-    _in_store(chosen, work)
+    in_store(chosen, work)
 
 
 @app.command("list")
@@ -100,7 +109,7 @@ def list_(tenant: TenantName, mongo_url: MongoUrl = None, data_dir: DataDir = No
         await tenant_of(found, tenant)
         return await found.clients.listed(tenant)
 
-    clients = _in_store(settings(mongo_url=mongo_url, data_dir=data_dir), work)
+    clients = in_store(settings(mongo_url=mongo_url, data_dir=data_dir), work)
     show([_described(each) for each in clients], as_json, lambda: _table(clients))
 
 
@@ -127,7 +136,7 @@ def rotate(
             return Registered(await found.clients.change(tenant, client_id, **keys))
         return Registered(await found.clients.change(tenant, client_id, secret=digest(fresh)), fresh)
 
-    made = _in_store(chosen, work)
+    made = in_store(chosen, work)
     show(metadata(made), as_json, lambda: _said(made))
 
 
@@ -169,16 +178,8 @@ def _changed(chosen: Settings, tenant: str, client_id: str, as_json: bool, **cha
             await found.revocations.revoke(tenant, "client", client_id)
         return changed
 
-    client = _in_store(chosen, work)
+    client = in_store(chosen, work)
     show(_described(client), as_json, lambda: f"The client [bold]{client_id}[/] is {_state(client)}.")
-
-
-def _in_store(chosen: Settings, work: Callable[[Store], Awaitable[Any]]) -> Any:
-    async def opened() -> Any:
-        async with store_of(chosen) as found:
-            return await work(found)
-
-    return run(opened())
 
 
 def _key_set(file: Path | None) -> dict[str, Any] | None:

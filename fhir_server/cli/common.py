@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from fhir_server.fhir.outcome import FhirError, error
+from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.connection import Store
 from fhir_server.store.errors import StoreError
@@ -68,6 +69,16 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """The result of asynchronous work; what the operator can put right is one sentence and exit code 1."""
     with explained():
         return asyncio.run(work)
+
+
+def in_store(chosen: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+    """The result of asynchronous work on the store that the settings name."""
+
+    async def opened() -> T:
+        async with store_of(chosen) as found:
+            return await work(found)
+
+    return run(opened())
 
 
 @contextmanager

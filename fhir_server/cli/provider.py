@@ -16,9 +16,18 @@ from fhir_server.auth.passwords import Passwords
 from fhir_server.auth.people import People
 from fhir_server.auth.tokens import issuer as issuer_of
 from fhir_server.auth.upstream import CALLBACK, OURS
-from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, run, settings, show, tenant_of
+from fhir_server.cli.common import (
+    DataDir,
+    Json,
+    MongoUrl,
+    TenantName,
+    fail,
+    in_store,
+    settings,
+    show,
+    tenant_of,
+)
 from fhir_server.fhir.outcome import conflict, error
-from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.connection import Store
 from fhir_server.store.upstream import Upstream
@@ -80,14 +89,14 @@ def set_(
         await tenant_of(found, tenant)
         return await found.upstreams.put(made)
 
-    _show(chosen, _in_store(chosen, work), as_json)
+    _show(chosen, in_store(chosen, work), as_json)
 
 
 @app.command("show")
 def show_(tenant: TenantName, mongo_url: MongoUrl = None, data_dir: DataDir = None, as_json: Json = False) -> None:
     """Show the provider of a tenant, and what to register there; never its secret."""
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
-    _show(chosen, _in_store(chosen, lambda found: _of(found, tenant)), as_json)
+    _show(chosen, in_store(chosen, lambda found: _of(found, tenant)), as_json)
 
 
 @app.command()
@@ -110,7 +119,7 @@ def check(tenant: TenantName, mongo_url: MongoUrl = None, data_dir: DataDir = No
             "keys": {kid: each.alg for kid, each in keys.items()},
         }
 
-    seen = _in_store(chosen, work)
+    seen = in_store(chosen, work)
     show(seen, as_json, lambda: f"{seen['issuer']} answers; it has {len(seen['keys'])} keys that can be used.")
 
 
@@ -126,7 +135,7 @@ def remove(tenant: TenantName, mongo_url: MongoUrl = None, data_dir: DataDir = N
         await _with_people(found, lambda people: _signed_out(people, linked))
         return len(linked)
 
-    count = _in_store(chosen, work)
+    count = in_store(chosen, work)
     show({"removed": tenant, "signedOut": count}, as_json, lambda: f"Nobody signs in to '{tenant}' from elsewhere now.")
 
 
@@ -152,7 +161,7 @@ def link(
             raise conflict(f"The account '{subject}' is linked with another user already.")
         return user
 
-    user = _in_store(settings(mongo_url=mongo_url, data_dir=data_dir), work)
+    user = in_store(settings(mongo_url=mongo_url, data_dir=data_dir), work)
     linked = {"username": login(user.username), "subject": subject}
     show(linked, as_json, lambda: f"[bold]{user.username}[/] signs in with the account '{subject}'.")
 
@@ -168,7 +177,7 @@ def unlink(
         await _with_people(found, lambda people: people.entitle(user, upstream=None))
         return user
 
-    user = _in_store(settings(mongo_url=mongo_url, data_dir=data_dir), work)
+    user = in_store(settings(mongo_url=mongo_url, data_dir=data_dir), work)
     unlinked = {"username": login(user.username), "subject": None}
     show(unlinked, as_json, lambda: f"[bold]{user.username}[/] has no account at the provider now.")
 
@@ -192,14 +201,6 @@ async def _with_people(found: Store, work: Callable[[People], Awaitable[Any]]) -
 async def _signed_out(people: People, users: list[User]) -> None:
     for each in users:
         await people.sign_out(each)
-
-
-def _in_store(chosen: Settings, work: Callable[[Store], Awaitable[Any]]) -> Any:
-    async def opened() -> Any:
-        async with store_of(chosen) as found:
-            return await work(found)
-
-    return run(opened())
 
 
 def _check(issuer: str, client_id: str, scope: str) -> None:

@@ -1,5 +1,5 @@
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import date
 from typing import Any
 
@@ -11,6 +11,7 @@ from fhir_server.mapping.compile import Compiled, compiled
 from fhir_server.mapping.context import Context
 from fhir_server.mapping.declaration import read
 from fhir_server.mapping.identity import Identity
+from fhir_server.store.connection import Store, opened
 
 Mapped = tuple[dict[str, dict[str, Any]], list[tuple[str, str, str]]]
 HEAD = """
@@ -27,6 +28,12 @@ def pms() -> Catalogue:
     found = catalogue.load("pms")
     check.proven(found)
     return found
+
+
+@pytest.fixture(scope="module")
+async def store(mongo_url: str, database_name: str) -> AsyncIterator[Store]:
+    async with opened(mongo_url=mongo_url, database=database_name) as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """The sample EMR, from its database to resources: rows add up, tampering is seen, locked rows do not change."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import create_engine, text
 
 from fhir_server.fhir import json, validate
@@ -13,18 +12,12 @@ from fhir_server.mapping import migration
 from fhir_server.mapping.outcome import Report
 from fhir_server.mapping.run import Options
 from fhir_server.mapping.source import Source
-from fhir_server.store.connection import Store, opened
+from fhir_server.store.connection import Store
 from seed import emr
 from seed.sealing import SAMPLE_KEY
 
 PATIENTS = 200
 Run = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-async def store(mongo_url: str, database_name: str) -> AsyncIterator[Store]:
-    async with opened(mongo_url=mongo_url, database=database_name) as found:
-        yield found
 
 
 def source(tmp_path: Path, rows: int = PATIENTS) -> str:

@@ -1,6 +1,5 @@
 """Measurements in metric units: by exact factors, with what was recorded in a note."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +14,7 @@ from fhir_server.mapping.metric import CONVERSIONS, metric
 from fhir_server.mapping.outcome import Report
 from fhir_server.mapping.run import Options
 from fhir_server.mapping.source import Source
-from fhir_server.store.connection import Store, opened
+from fhir_server.store.connection import Store
 from seed import mk
 
 
@@ -63,12 +62,6 @@ def test_another_system_of_units_maps_the_rows_again() -> None:
     found = catalogue.load("mk")
     table = found.tables["vitals"]
     assert versioned(table, found).version != versioned(table, replace(found, units="metric")).version
-
-
-@pytest.fixture(scope="module")
-async def store(mongo_url: str, database_name: str) -> AsyncIterator[Store]:
-    async with opened(mongo_url=mongo_url, database=database_name) as found:
-        yield found
 
 
 async def test_a_tenant_that_wants_them(store: Store, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The sample personal health record, as resources: rows add up, what belongs together stays together."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,18 +10,12 @@ from fhir_server.mapping import migration
 from fhir_server.mapping.outcome import Report
 from fhir_server.mapping.run import Options
 from fhir_server.mapping.source import Source
-from fhir_server.store.connection import Store, opened
+from fhir_server.store.connection import Store
 from seed import mk
 from seed.mk_record import VITALS
 
 PATIENTS = 60
 LOINC = "http://loinc.org"
-
-
-@pytest.fixture(scope="module")
-async def store(mongo_url: str, database_name: str) -> AsyncIterator[Store]:
-    async with opened(mongo_url=mongo_url, database=database_name) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """What is told about where resources come from: of each row and change, once, valid, and without what the row says."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from fhir_server.mapping.provenance import BATCH, OFF, ROW, US_CORE, Origins, St
 from fhir_server.mapping.rows import Rows
 from fhir_server.mapping.run import Options
 from fhir_server.mapping.source import Source
-from fhir_server.store.connection import Store, opened
+from fhir_server.store.connection import Store
 from fhir_server.store.mappings import MappingStates
 from seed import pms as sample
 
@@ -195,12 +194,6 @@ async def test_only_an_amended_row_that_was_there_has_a_reason(declare: Any) -> 
     for row, before, reason, status in cases:
         found = rows._row("1", row, {}, before)
         assert (found.amendment, found.status) == (reason, status), row
-
-
-@pytest.fixture(scope="module")
-async def store(mongo_url: str, database_name: str) -> AsyncIterator[Store]:
-    async with opened(mongo_url=mongo_url, database=database_name) as found:
-        yield found
 
 
 @pytest.fixture

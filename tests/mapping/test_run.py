@@ -1,7 +1,7 @@
 """The laws of a migration on a real MongoDB: rows add up, a second run changes nothing, pages do not matter."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,13 @@ from fhir_server.mapping.outcome import STATUSES, Report
 from fhir_server.mapping.retry import Wanted
 from fhir_server.mapping.run import Options
 from fhir_server.mapping.source import Source
-from fhir_server.store.connection import Store, opened
+from fhir_server.store.connection import Store
 from fhir_server.store.mappings import MappingStates
 from seed import pms as sample
 from tests.mapping.running import Run
 
 CLIENTS = 60
 Change = Callable[[str], None]
-
-
-@pytest.fixture(scope="module")
-async def store(mongo_url: str, database_name: str) -> AsyncIterator[Store]:
-    async with opened(mongo_url=mongo_url, database=database_name) as found:
-        yield found
 
 
 @pytest.fixture

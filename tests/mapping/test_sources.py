@@ -1,7 +1,6 @@
 """Every source from end to end: its sample database becomes FHIR, rows add up, and a second run changes nothing."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,19 +9,13 @@ from fhir_server.mapping import migration
 from fhir_server.mapping.outcome import Report
 from fhir_server.mapping.run import Options
 from fhir_server.mapping.source import Source
-from fhir_server.store.connection import Store, opened
+from fhir_server.store.connection import Store
 from seed.systems import SYSTEMS
 
 PATIENTS = 80
 TOLD_ELSEWHERE = {"pms", "emr"}
 """Sources with runs in tests of their own."""
 MOST_IN_QUARANTINE = 0.04
-
-
-@pytest.fixture(scope="module")
-async def store(mongo_url: str, database_name: str) -> AsyncIterator[Store]:
-    async with opened(mongo_url=mongo_url, database=database_name) as found:
-        yield found
 
 
 async def migrated(store: Store, name: str, url: str) -> Report:

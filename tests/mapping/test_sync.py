@@ -1,6 +1,5 @@
 """Following a source: what was changed is found, late changes too, and nothing is read that need not be."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from fhir_server.mapping.outcome import Report
 from fhir_server.mapping.run import Options
 from fhir_server.mapping.source import Source, Span
 from fhir_server.mapping.sync import Sync
-from fhir_server.store.connection import Store, opened
+from fhir_server.store.connection import Store
 from fhir_server.store.mapping_runs import MappingRuns
 from seed import pms as sample
 from seed.systems import SYSTEMS
@@ -57,12 +56,6 @@ class Following:
 
     def ago(self, **before: float) -> str:
         return f"{self.clock.now - timedelta(**before):%Y-%m-%d %H:%M:%S.%f}"
-
-
-@pytest.fixture(scope="module")
-async def store(mongo_url: str, database_name: str) -> AsyncIterator[Store]:
-    async with opened(mongo_url=mongo_url, database=database_name) as found:
-        yield found
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Changes of resources on their way back: written where the row can say them and is as it was, else kept."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,13 @@ from fhir_server.mapping.run import Options
 from fhir_server.mapping.source import Source
 from fhir_server.mapping.target import Target
 from fhir_server.mapping.writeback import Edit, written_back
-from fhir_server.store.connection import Store, opened
+from fhir_server.store.connection import Store
 from seed.systems import SYSTEMS
 
 Resource = dict[str, Any]
 PATIENT = "clients/1/Patient"
 VISIT = "appointments/1/Appointment"
 NUMBERS = count(1)
-
-
-@pytest.fixture(scope="module")
-async def store(mongo_url: str, database_name: str) -> AsyncIterator[Store]:
-    async with opened(mongo_url=mongo_url, database=database_name) as found:
-        yield found
 
 
 class Practice:

@@ -15,9 +15,8 @@ from fhir_server.auth.pages.choosing import patient_of
 from fhir_server.auth.pages.consenting import CONTEXT, LASTING
 from fhir_server.auth.pages.forms import received
 from fhir_server.auth.pages.labels import name_of
-from fhir_server.auth.pages.page import PageRoute, show, signed_in, to
+from fhir_server.auth.pages.page import PageRoute, show, signed_in, store_of, to
 from fhir_server.auth.sessions import Visit
-from fhir_server.store.connection import Store
 from fhir_server.store.grants import Grant
 
 router = APIRouter(prefix="/auth/{tenant}", route_class=PageRoute, include_in_schema=False)
@@ -44,7 +43,7 @@ class Allowed:
 @router.get("/account")
 async def account(tenant: str, request: Request) -> Response:
     visit = await signed_in(request, tenant)
-    store = _store(request)
+    store = store_of(request)
     grants = await store.grants.of_user(tenant, visit.user.user_id) if visit.user else []
     return show(
         request,
@@ -65,7 +64,7 @@ async def take_back(tenant: str, request: Request) -> Response:
     form = await received(request, tenant)
     if form.visit.missing or form.visit.user is None:
         return to(form.visit.missing or "sign-in")
-    store = _store(request)
+    store = store_of(request)
     grant = await store.grants.get(tenant, form["grant"])
     if grant is not None and grant.user == form.visit.user.user_id:
         await store.grants.end(tenant, grant.grant_id)
@@ -74,7 +73,7 @@ async def take_back(tenant: str, request: Request) -> Response:
 
 
 async def _allowed(request: Request, visit: Visit, grant: Grant) -> Allowed:
-    client = await _store(request).clients.get(grant.tenant, grant.client)
+    client = await store_of(request).clients.get(grant.tenant, grant.client)
     patient = await patient_of(request, visit, grant.patient) if grant.patient else None
     plain = [words.plain(each) for each in grant.scopes if each in PLAIN - CONTEXT]
     scopes = Scopes.granted(" ".join(grant.scopes)).resources
@@ -86,8 +85,3 @@ async def _allowed(request: Request, visit: Visit, grant: Grant) -> Allowed:
         (*map(words.sentence, scopes), *plain),
         LASTING in grant.scopes,
     )
-
-
-def _store(request: Request) -> Store:
-    found: Store = request.app.state.store
-    return found

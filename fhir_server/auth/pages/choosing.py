@@ -16,14 +16,13 @@ from fhir_server.auth.authorization import Pending
 from fhir_server.auth.pages.asking import asking, choose, chosen
 from fhir_server.auth.pages.forms import received
 from fhir_server.auth.pages.labels import encounter_label, patient_label
-from fhir_server.auth.pages.page import PageRoute, Problem, show, to, visit_of
+from fhir_server.auth.pages.page import PageRoute, Problem, show, store_of, to, visit_of
 from fhir_server.auth.person import Person
 from fhir_server.auth.sessions import Visit
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.fhir.resource import Resource
 from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
-from fhir_server.store.connection import Store
 
 router = APIRouter(prefix="/auth/{tenant}", route_class=PageRoute, include_in_schema=False)
 
@@ -87,7 +86,7 @@ async def encounter_chosen(tenant: str, request: Request) -> Response:
 async def patient_of(request: Request, visit: Visit, resource_id: str) -> Resource | None:
     """A patient whom the person of this visit may choose; there is no other."""
     person = visit.person
-    return await acting.patient_of(_store(request), visit.tenant, person, resource_id) if person else None
+    return await acting.patient_of(store_of(request), visit.tenant, person, resource_id) if person else None
 
 
 async def _patients(
@@ -99,7 +98,7 @@ async def _patients(
     errors = {"patient": error} if error else {}
     found: Sequence[Resource] | None = None
     try:
-        seen = await acting.repository_of(_store(request), visit.tenant, person)
+        seen = await acting.repository_of(store_of(request), visit.tenant, person)
         few = seen.confined(("Patient",)) or acting.limited_to(person) is not None
         if few or any(asked.values()):
             found = await _searched(request, visit, person, asked)
@@ -166,12 +165,7 @@ async def _listed_encounters(request: Request, visit: Visit, pending: Pending) -
 async def _search(
     request: Request, visit: Visit, person: Person, resource_type: str, query: Sequence[tuple[str, str]]
 ) -> Sequence[Resource]:
-    repository = await acting.repository_of(_store(request), visit.tenant, person)
+    repository = await acting.repository_of(store_of(request), visit.tenant, person)
     asked = parse((resource_type,), list(query), lenient=False, base="")
     page = await repository.search(plan(asked, confined=repository.confined((resource_type,))))
     return [each.resource() for each in page.versions]
-
-
-def _store(request: Request) -> Store:
-    found: Store = request.app.state.store
-    return found

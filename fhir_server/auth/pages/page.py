@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from fhir_server.auth.passwords import Busy
 from fhir_server.auth.sessions import Sessions, Visit
 from fhir_server.fhir.outcome import FhirError
+from fhir_server.store.connection import Store
 
 POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
 REMEMBERED = 180 * 86_400
@@ -68,6 +69,11 @@ class PageRoute(APIRoute):
                 return trouble(503, "Please try again in a moment", "The server cannot reach its data at this moment.")
 
         return answered
+
+
+def store_of(request: Request) -> Store:
+    found: Store = request.app.state.store
+    return found
 
 
 def sessions(request: Request) -> Sessions:
