@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -11,7 +11,7 @@ from fhir_server.fhir.resource import Resource, etag
 
 
 class Version(msgspec.Struct, frozen=True, gc=False):
-    """`body` is the exact JSON that is served, empty for a deletion; `last_updated` is UTC with milliseconds.
+    """`body` is the exact JSON that is served, empty for a deletion.
 
     A Struct, because a page makes fifty of them: made and collected faster than a frozen dataclass.
     """
@@ -20,9 +20,15 @@ class Version(msgspec.Struct, frozen=True, gc=False):
     resource_type: str
     resource_id: str
     version_id: int
-    last_updated: datetime
+    moment: datetime
+    """When it was stored, in UTC, as MongoDB says it: without a zone, which only few of a page are asked for."""
     method: str
     body: bytes
+
+    @property
+    def last_updated(self) -> datetime:
+        """UTC with milliseconds."""
+        return self.moment.replace(tzinfo=UTC)
 
     @property
     def deleted(self) -> bool:

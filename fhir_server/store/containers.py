@@ -116,7 +116,7 @@ def _within(version: Version, resource: dict[str, Any]) -> Version:
         version.resource_type,
         f"{version.resource_id}{own}",
         version.version_id,
-        version.last_updated,
+        version.moment,
         version.method,
         json.encode(resource),
     )

@@ -47,7 +47,7 @@ def stored(
     complete = identified(resource, resource_id, version_id, last_updated)
     body = json.encode(complete)
     entries = index(complete, added=tenant.own.added)
-    version = Version(tenant.name, resource_type, resource_id, version_id, last_updated, method, body)
+    version = Version(tenant.name, resource_type, resource_id, version_id, _zoneless(last_updated), method, body)
     document = {**_envelope(version), "body": body, **indexed(complete, entries, tenant)}
     if tenant.native == "full":
         document["res"] = native(complete, body) if len(body) <= THRESHOLD else None
@@ -67,7 +67,8 @@ def indexed(resource: Resource, entries: Index, tenant: Tenant) -> Document:
 def tombstone(tenant: Tenant, now: datetime, previous: Document) -> Write:
     """The version that says that a resource was deleted. https://hl7.org/fhir/R4/http.html#delete"""
     version_id, last_updated = _next(now, previous)
-    version = Version(tenant.name, previous["rt"], previous["id"], version_id, last_updated, "DELETE", b"")
+    moment = _zoneless(last_updated)
+    version = Version(tenant.name, previous["rt"], previous["id"], version_id, moment, "DELETE", b"")
     document = {**_envelope(version), "body": b"", **UNINDEXED, "cmp": previous["cmp"], "d": None}
     return Write(version, document, None, previous)
 
@@ -94,7 +95,12 @@ def _envelope(version: Version) -> Document:
 
 
 def version_of(tenant: str, document: Mapping[str, Any], body: bytes) -> Version:
-    return Version(tenant, document["rt"], document["id"], document["v"], updated(document), document["m"], body)
+    moment = document["lu"] if document["lu"].tzinfo is None else _zoneless(document["lu"])
+    return Version(tenant, document["rt"], document["id"], document["v"], moment, document["m"], body)
+
+
+def _zoneless(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=None)
 
 
 def updated(document: Mapping[str, Any]) -> datetime:
