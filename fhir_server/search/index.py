@@ -66,7 +66,7 @@ def index(resource: Resource, base: str = "", added: ParameterSet | None = None)
         strings=list(dict.fromkeys(rows.strings)),
         dates=rows.dates,
         numbers=rows.numbers,
-        compartments=_compartments(resource_type, resource.get("id"), tokens),
+        compartments=compartments(resource_type, resource.get("id"), tokens),
         date=min((row["s"] for row in main), default=None),
         point=rows.point,
     )
@@ -79,7 +79,7 @@ def _listed(resource: Resource) -> Iterator[str]:
             yield from (f"{LISTED}{entry}" for entry in reference.INDEX["Reference"](each["item"]))
 
 
-def _compartments(resource_type: str, resource_id: str | None, tokens: list[str]) -> list[str]:
+def compartments(resource_type: str, resource_id: str | None, tokens: list[str]) -> list[str]:
     """https://hl7.org/fhir/R4/compartmentdefinition.html"""
     found = [f"{resource_type}/{resource_id}"] if resource_type in COMPARTMENTS and resource_id else []
     prefixes = _compartment_prefixes(resource_type)
