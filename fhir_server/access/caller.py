@@ -34,6 +34,13 @@ class Caller:
     """The resource that is about the person."""
     grants: tuple[Grant, ...] = ()
     """What others share with the person, as it is now."""
+    session_id: str | None = None
+    """Of the sign-in that the token came from."""
+
+    @property
+    def session(self) -> str | None:
+        """What somebody who steps up is bound to: the sign-in, or where there was none the token."""
+        return self.session_id or self.token_id
 
     @cached_property
     def acts_for(self) -> tuple[str, ...]:

@@ -169,6 +169,9 @@ def _caller(claims: Claims) -> Caller:
         raise InvalidToken("its claim 'patient' is not the id of a patient")
     if fhir_user is not None and not isinstance(fhir_user, str):
         raise InvalidToken("its claim 'fhirUser' is not one text")
+    session_id = claims.get("sid")
+    if session_id is not None and not isinstance(session_id, str):
+        raise InvalidToken("its claim 'sid' is not one text")
     return Caller(
         tenant=claims["tenant"],
         subject=claims["sub"],
@@ -179,6 +182,7 @@ def _caller(claims: Claims) -> Caller:
         roles=_texts(claims, "roles"),
         patients=_texts(claims, "patients") or (),
         fhir_user=fhir_user,
+        session_id=session_id,
     )
 
 

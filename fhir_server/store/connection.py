@@ -38,6 +38,7 @@ from fhir_server.store.repository import Clock, Repository, now
 from fhir_server.store.revocations import Revocations
 from fhir_server.store.sessions import KeptSessions
 from fhir_server.store.shelf import Shelf
+from fhir_server.store.step_up import StepUps
 from fhir_server.store.tenants import Tenant, Tenants
 from fhir_server.store.upstream import Upstreams
 from fhir_server.store.users import Users
@@ -70,6 +71,7 @@ class Store:
         self.sessions = KeptSessions(self.common.sessions)
         self.upstreams = Upstreams(self.common.providers, self.keys)
         self.attempts = Attempts(self.common.attempts)
+        self.step_ups = StepUps(self.handles, self.users)
 
     def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:
         place = self.of(tenant)

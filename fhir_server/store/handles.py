@@ -18,7 +18,7 @@ from fhir_server.store.database import Collection
 from fhir_server.store.errors import mongo_errors, mongo_writes
 from fhir_server.store.layout import Document
 
-Kind = Literal["request", "code", "launch", "upstream"]
+Kind = Literal["request", "code", "launch", "upstream", "step-up", "signing"]
 
 KEPT = timedelta(hours=1)
 """How long a word is remembered after its time, so that its use by a second one is noticed."""
@@ -44,6 +44,13 @@ class Handles:
         with mongo_writes:
             await self._collection.insert_one({**about, "content": dict(content)})
         return word
+
+    async def keep(self, tenant: str, kind: Kind, word: str, content: Mapping[str, Any], lifetime: timedelta) -> None:
+        """What a known word stands for, from now on for so long again."""
+        until = datetime.now(UTC) + lifetime
+        change = {"until": until, "expires": until + KEPT, "taken": False, "content": dict(content)}
+        with mongo_writes:
+            await self._collection.update_one({"_id": _key(tenant, kind, word)}, {"$set": change}, upsert=True)
 
     async def read(self, tenant: str, kind: Kind, word: str) -> Mapping[str, Any] | None:
         """What it stands for, if its time is not over and nobody has taken it."""
