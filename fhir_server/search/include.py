@@ -9,7 +9,7 @@ from functools import lru_cache
 from fhir_server.fhir import definitions
 from fhir_server.fhir.outcome import bad_value, not_supported
 from fhir_server.fhir.resource import LOCAL_REFERENCE
-from fhir_server.search import registry
+from fhir_server.search import apart, registry
 from fhir_server.search.own import ParameterSet
 
 NAMES = ("_include", "_revinclude")
@@ -46,12 +46,12 @@ class Include:
                 yield local.group(1), local.group(2)
 
     def backward(self, found: Iterable[Key]) -> dict[str, tuple[str, ...]]:
-        """By type: the index entries of what refers to one of these resources."""
+        """By type: the index entries of what refers to one of these resources. `*` is not about AuditEvents."""
         targets: dict[str, list[str]] = {}
         for resource_type, resource_id in found:
             if self.target in (None, resource_type):
                 targets.setdefault(resource_type, []).append(resource_id)
-        sources = sorted(definitions.resource_types()) if self.source == ANY else [self.source]
+        sources = sorted(definitions.resource_types() - {apart.TYPE}) if self.source == ANY else [self.source]
         entries = {each: tuple(self._entries(each, targets)) for each in sources}
         return {source: listed for source, listed in entries.items() if listed}
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from fhir_server.fhir import definitions
 from fhir_server.fhir.outcome import FhirError, Issue, bad_value, not_supported
-from fhir_server.search import include
+from fhir_server.search import apart, include
 from fhir_server.search.contained import checked
 from fhir_server.search.criteria import criterion, hint, parameter, too_costly
 from fhir_server.search.filter import FILTER, expressed
@@ -72,6 +72,7 @@ def _types(resource_types: tuple[str, ...], query: Sequence[tuple[str, str]]) ->
             raise bad_value(f"'{each}' in _type is not a resource type.{hint(each, definitions.resource_types())}")
         if resource_types and each not in resource_types:
             raise bad_value(f"'{each}' in _type is not among the types searched here: {', '.join(resource_types)}.")
+    apart.check(set(asked))
     return tuple(dict.fromkeys(asked)) or resource_types
 
 

@@ -16,7 +16,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from fhir_server.fhir.outcome import too_long
 from fhir_server.store.ids import uuid7
-from fhir_server.store.layout import BODIES, HISTORY, RESOURCES, Document, key_range
+from fhir_server.store.layout import AUDIT, AUDITED, BODIES, HISTORY, RESOURCES, Document, key_range
 
 THRESHOLD = 2**20
 """One megabyte: a document of MongoDB holds 16, and a page of large ones would have to pass through memory."""
@@ -119,7 +119,8 @@ class InGridFs:
     async def _named(self, file: str) -> bool:
         """A file is named by the version it was written for, which is current or in the history."""
         current, version_id, _ = file.rsplit("|", 2)
-        for collection, found in ((RESOURCES, current), (HISTORY, f"{current}|{version_id}")):
+        held = AUDIT if current.split("|", 2)[1] == AUDITED else RESOURCES
+        for collection, found in ((held, current), (HISTORY, f"{current}|{version_id}")):
             document = await self._database[collection].find_one({"_id": found}, {"file": 1})
             if document and document.get("file") == file:
                 return True

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import NamedTuple
 
 from pymongo import ReplaceOne, UpdateOne
@@ -16,7 +17,7 @@ from fhir_server.access.right import Right
 from fhir_server.fhir.outcome import FhirError, conflict, forbidden
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
-from fhir_server.store.database import Database
+from fhir_server.store.database import Database, Held
 from fhir_server.store.errors import BUSY, DUPLICATE, mongo_errors, mongo_writes
 from fhir_server.store.layout import SUPERSEDED, Document, key
 from fhir_server.store.tenants import Tenant
@@ -85,10 +86,12 @@ class Putting:
         raise conflict(BUSY)
 
     async def _states(self, batch: list[Resource]) -> Mapping[str, Document]:
-        keys = [(resource["resourceType"], resource["id"]) for resource in batch]
-        found = self.where.instances(keys, Right.UPDATE)
-        with mongo_errors:
-            documents = await self.database.plain.find(found, SUPERSEDED, batch_size=len(keys)).to_list()
+        documents: list[Document] = []
+        keys = ((resource["resourceType"], resource["id"]) for resource in batch)
+        for held, part in self.database.parted(keys, itemgetter(0)):
+            found = self.where.instances(part, Right.UPDATE)
+            with mongo_errors:
+                documents += await held.plain.find(found, SUPERSEDED, batch_size=len(part)).to_list()
         return {document["_id"]: document for document in documents}
 
     async def _put(self, resource: Resource, states: Mapping[str, Document]) -> Write | Version:
@@ -126,30 +129,33 @@ class Putting:
             await self.database.bodies.discard(moved_out)
 
     async def _written(self, pairs: Sequence[tuple[Document | None, Document]]) -> bool:
-        with mongo_writes:
-            replaced = await self._replaced([(old, new) for old, new in pairs if old is not None])
-            inserted = await self._inserted([new for old, new in pairs if old is None])
-        return replaced and inserted
+        done = True
+        for held, part in self.database.parted(pairs, lambda pair: str(pair[1]["rt"])):
+            with mongo_writes:
+                replaced = await self._replaced(held, [(old, new) for old, new in part if old is not None])
+                inserted = await self._inserted(held, [new for old, new in part if old is None])
+            done = done and replaced and inserted
+        return done
 
-    async def _inserted(self, documents: list[Document]) -> bool:
+    async def _inserted(self, held: Held, documents: list[Document]) -> bool:
         if not documents:
             return True
         try:
-            await self.database.resources.insert_many(documents, ordered=False)
+            await held.resources.insert_many(documents, ordered=False)
         except BulkWriteError as problem:
             if any(refused["code"] != DUPLICATE for refused in problem.details["writeErrors"]):
                 raise
             return False
         return True
 
-    async def _replaced(self, changes: list[Change]) -> bool:
+    async def _replaced(self, held: Held, changes: list[Change]) -> bool:
         if not changes:
             return True
         copies = [superseded(old) for old, _ in changes]
         kept = [UpdateOne(same(copy), {"$setOnInsert": copy}, upsert=True) for copy in copies]
         await self.database.history.bulk_write(kept, ordered=False)
         successors = [ReplaceOne(still(old), new) for old, new in changes]
-        result = await self.database.resources.bulk_write(successors, ordered=False)
+        result = await held.resources.bulk_write(successors, ordered=False)
         return result.matched_count == len(changes)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fhir_server.access.right import Right
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.search.include import Include, Key
-from fhir_server.store.database import Database, Session
+from fhir_server.store.database import Database, Held, Session
 from fhir_server.store.errors import mongo_errors
 from fhir_server.store.layout import SHOWN, Document
 from fhir_server.store.matches import SLOWEST
@@ -22,6 +22,9 @@ ROUNDS = 10
 """How often `:iterate` goes on from what the round before has found."""
 
 WANTED = {**SHOWN, "tok": 1}
+
+Candidates = tuple[Held, Document]
+"""Where they are, and the filter that finds them."""
 
 
 @dataclass(slots=True)
@@ -75,7 +78,8 @@ class Companions:
             if self._may_search(source):
                 shared.setdefault(entries, []).append(source)
         for entries, types in shared.items():
-            await self._add([self._referring(types, entries)])
+            for held, part in self.database.parted(types, str):
+                await self._add([(held, self._referring(part, entries))])
 
     def _referring(self, types: Sequence[str], entries: Sequence[str]) -> Document:
         """What refers to one of them and has not been found yet."""
@@ -83,13 +87,13 @@ class Companions:
         criteria: Document = {"tok": {"$in": list(entries)}, **({"$nor": seen} if seen else {})}
         return self.where.living(types, Right.SEARCH, criteria)
 
-    def _permitted(self, keys: Iterable[Key]) -> list[Document]:
+    def _permitted(self, keys: Iterable[Key]) -> list[Candidates]:
         """A filter for each type that the caller may search."""
         grouped: dict[str, list[str]] = {}
         for resource_type, resource_id in keys:
             grouped.setdefault(resource_type, []).append(resource_id)
         return [
-            self.where.living((resource_type,), Right.SEARCH, {}, ids)
+            (self.database.holding(resource_type), self.where.living((resource_type,), Right.SEARCH, {}, ids))
             for resource_type, ids in grouped.items()
             if self._may_search(resource_type)
         ]
@@ -101,18 +105,18 @@ class Companions:
             return False
         return True
 
-    async def _add(self, filters: Sequence[Document]) -> None:
+    async def _add(self, filters: Sequence[Candidates]) -> None:
         left = self.most - len(self.found)
         documents = await self._read(filters, left + 1, WANTED)
         self.complete = self.complete and len(documents) <= left
         self.found += documents[:left]
         self._note((each["rt"], each["id"]) for each in documents[:left])
 
-    async def _read(self, filters: Sequence[Document], limit: int, wanted: Document) -> list[Document]:
+    async def _read(self, filters: Sequence[Candidates], limit: int, wanted: Document) -> list[Document]:
         found: list[Document] = []
-        for each in filters:
+        for held, each in filters:
             if len(found) < limit:
-                cursor = self.database.plain.find(
+                cursor = held.plain.find(
                     each, wanted, session=self.session, limit=limit - len(found), max_time_ms=SLOWEST
                 )
                 with mongo_errors:

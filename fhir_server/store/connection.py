@@ -27,6 +27,7 @@ from fhir_server.store.grants import Grants
 from fhir_server.store.handles import Handles
 from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.jobs import Jobs
+from fhir_server.store.journal import Journal
 from fhir_server.store.keys import TenantKeys
 from fhir_server.store.layout import KEYS, TENANTS, key_range
 from fhir_server.store.migrations import migrate
@@ -72,6 +73,7 @@ class Store:
         self.upstreams = Upstreams(self.common.providers, self.keys)
         self.attempts = Attempts(self.common.attempts)
         self.step_ups = StepUps(self.handles, self.users)
+        self.journal = Journal(self.tenants, self.keys, self.of)
 
     def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:
         place = self.of(tenant)
@@ -164,6 +166,7 @@ async def opened(
             await _check(client, url)
             store = Store(client, database)
         await _prepare(store)
+        stack.push_async_callback(store.journal.close)
         yield store
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -17,6 +17,11 @@ from fhir_server.store.bodies import Bodies, InGridFs
 from fhir_server.store.codec import OPTIONS, PLAIN
 from fhir_server.store.layout import (
     ATTEMPTS,
+    AUDIT,
+    AUDIT_CHAIN,
+    AUDIT_CHECKPOINTS,
+    AUDIT_WRITERS,
+    AUDITED,
     CLAIMS,
     CLIENTS,
     CODE_SYSTEMS,
@@ -48,6 +53,7 @@ Client = AsyncMongoClient[Document]
 Collection = AsyncCollection[Document]
 Session = AsyncClientSession
 
+T = TypeVar("T")
 Guard = Callable[[Filter], Awaitable[None]]
 
 DURABLE = WriteConcern("majority", j=True)
@@ -59,6 +65,14 @@ PATIENCE = 200
 """Milliseconds."""
 
 
+class Held(NamedTuple):
+    """The current resources of some types."""
+
+    resources: Collection
+    plain: Collection
+    """The same, read without decoding decimals: those of an index are only passed on."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Database:
     """Collections of one database; a tenant's own database looks like the common one."""
@@ -67,6 +81,11 @@ class Database:
     resources: Collection
     plain: Collection
     """The resources again, read without decoding decimals: those of an index are only passed on."""
+    audit: Collection
+    plain_audit: Collection
+    audit_chain: Collection
+    audit_writers: Collection
+    audit_checkpoints: Collection
     history: Collection
     claims: Collection
     idempotency: Collection
@@ -97,11 +116,37 @@ class Database:
     in_memory: bool = False
     """Then there is no BSON, and there are no indexes whose order could be relied on."""
 
+    def holding(self, resource_type: str) -> Held:
+        """Where the current resources of a type are: AuditEvents have a collection of their own."""
+        if resource_type == AUDITED:
+            return Held(self.audit, self.plain_audit)
+        return Held(self.resources, self.plain)
+
+    def of_types(self, types: Sequence[str]) -> Held:
+        """Of several types, or of all, AuditEvents are left out: they are asked for on their own."""
+        return self.holding(types[0] if len(types) == 1 else "")
+
+    def of_key(self, key: str) -> Held:
+        return self.holding(key.split("|", 2)[1])
+
+    def parted(self, each: Iterable[T], type_of: Callable[[T], str]) -> list[tuple[Held, list[T]]]:
+        """By where they are."""
+        audited: list[T] = []
+        others: list[T] = []
+        for one in each:
+            (audited if type_of(one) == AUDITED else others).append(one)
+        parts = ((self.holding(""), others), (self.holding(AUDITED), audited))
+        return [(held, part) for held, part in parts if part]
+
     @property
     def personal(self) -> tuple[Collection, ...]:
         """All that hold data of tenants, under keys that start with the tenant."""
         return (
             self.resources,
+            self.audit,
+            self.audit_chain,
+            self.audit_writers,
+            self.audit_checkpoints,
             self.history,
             self.claims,
             self.idempotency,
@@ -136,6 +181,7 @@ def database(client: Client, name: str) -> Database:
     )
     named = collections(found)
     named["plain"] = named["resources"].with_options(codec_options=PLAIN)
+    named["plain_audit"] = named["audit"].with_options(codec_options=PLAIN)
     return Database(
         name, **named, bodies=InGridFs(found), guarded_by=partial(guard, found), session=client.start_session
     )
@@ -146,13 +192,19 @@ async def guard(database: AsyncDatabase[Document], condition: Filter) -> None:
 
     The command waits until transactions under way are over, and all others for it: it gives up soon, to be tried again.
     """
-    await database.command("collMod", RESOURCES, validator=condition, maxTimeMS=PATIENCE, writeConcern=MAJORITY)
+    for each in (RESOURCES, AUDIT):
+        await database.command("collMod", each, validator=condition, maxTimeMS=PATIENCE, writeConcern=MAJORITY)
 
 
 def collections(database: Any) -> dict[str, Any]:
     return {
         "resources": database[RESOURCES],
         "plain": database[RESOURCES],
+        "audit": database[AUDIT],
+        "plain_audit": database[AUDIT],
+        "audit_chain": database[AUDIT_CHAIN],
+        "audit_writers": database[AUDIT_WRITERS],
+        "audit_checkpoints": database[AUDIT_CHECKPOINTS],
         "history": database[HISTORY],
         "claims": database[CLAIMS],
         "idempotency": database[IDEMPOTENCY],

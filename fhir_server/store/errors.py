@@ -42,7 +42,7 @@ REFUSED = (WriteError, BSONError, OverflowError, FhirError)
 """After these it is certain that a single write did not happen."""
 
 OUTDATED = "The search parameters of this tenant have just changed. Nothing was written; please send the request again."
-_GUARDED = 121
+GUARDED = 121
 _NEVER_SENT = (ServerSelectionTimeoutError, WaitQueueTimeoutError)
 _NOT_YET_REPLICATED = 64
 _TOO_LARGE = frozenset({10334, 17419, 17420})
@@ -55,8 +55,8 @@ def as_fhir(cause: PyMongoError, *, writing: bool) -> FhirError | None:
     code = _code(cause)
     if code == DUPLICATE:
         return conflict(TAKEN)
-    if code == _GUARDED:
-        return Outdated([Issue("transient", OUTDATED)], headers=[("Retry-After", "1")])
+    if code == GUARDED:
+        return outdated()
     if code in _TOO_LARGE:
         return too_long(TOO_LARGE)
     if isinstance(cause, ExecutionTimeout):
@@ -68,6 +68,10 @@ def as_fhir(cause: PyMongoError, *, writing: bool) -> FhirError | None:
     if has_label(cause, "TransientTransactionError"):
         return error("lock-error", BUSY)
     return None
+
+
+def outdated() -> Outdated:
+    return Outdated([Issue("transient", OUTDATED)], headers=[("Retry-After", "1")])
 
 
 def unconfirmed() -> FhirError:

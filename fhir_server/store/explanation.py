@@ -46,7 +46,7 @@ async def explained(matches: Matches, plan: Plan) -> list[Step]:
 
 async def _step(matches: Matches, plan: Plan, limit: int) -> Step:
     found, hint = matches.located(plan)
-    resources = matches.database.resources
+    resources = matches.database.of_types(plan.resource_types).resources
     command = {
         **(_aggregation if plan.pipeline else _find)(resources.name, plan, found, limit),
         **({"hint": hint} if hint else {}),

@@ -68,7 +68,7 @@ class History:
         while True:
             batch = await self._batch(request, reached)
             room = request.count + 1 - len(found)
-            found += (await self._visible(batch))[:room]
+            found += (await self._visible(request, batch))[:room]
             if len(found) > request.count or len(batch) < request.count + 1:
                 return found
             reached = position(batch[-1])
@@ -85,14 +85,13 @@ class History:
 
     def _scans(self, request: Request, reached: Position | None) -> tuple[Scan, Scan]:
         """The index on time is read backwards; versions of one resource are found by its key and its number."""
+        held = self.database.of_types(request.types)
         times = between(request.since, reached.values if reached else None)
         found = self.where.versions(request.types, Right.READ, request.resource_id, times)
         if request.resource_type and request.resource_id:
             current = self.where.instance(request.resource_type, request.resource_id, Right.READ)
-            return Scan(self.database.plain, both(current, times)), Scan(
-                self.database.history, found, "instance", BY_NUMBER
-            )
-        return Scan(self.database.plain, found, "lu", NEWEST), Scan(self.database.history, found, "lu", NEWEST)
+            return Scan(held.plain, both(current, times)), Scan(self.database.history, found, "instance", BY_NUMBER)
+        return Scan(held.plain, found, "lu", NEWEST), Scan(self.database.history, found, "lu", NEWEST)
 
     async def _read(self, scan: Scan, request: Request) -> list[Document]:
         limit = request.count + request.ties
@@ -100,7 +99,7 @@ class History:
         cursor = scan.collection.find(scan.found, wanted, session=self.session, limit=limit, batch_size=limit)
         return await (cursor.sort(scan.order).hint(scan.index) if scan.index else cursor).to_list()
 
-    async def _visible(self, batch: Sequence[Document]) -> list[Document]:
+    async def _visible(self, request: Request, batch: Sequence[Document]) -> list[Document]:
         """A version is shown where the current one may be seen too.
 
         The copy that a writer made before it failed to replace the current version is not past, and not shown.
@@ -109,8 +108,9 @@ class History:
         if not keys:
             return []
         found = self.where.instances(keys, Right.READ)
+        plain = self.database.of_types(request.types).plain
         with mongo_errors:
-            current = await self.database.plain.find(found, {"v": 1, "rt": 1, "id": 1}, session=self.session).to_list()
+            current = await plain.find(found, {"v": 1, "rt": 1, "id": 1}, session=self.session).to_list()
         newest = {(document["rt"], document["id"]): (document["v"], document["_id"]) for document in current}
         return [document for document in batch if _belongs(document, newest.get((document["rt"], document["id"])))]
 

@@ -68,6 +68,10 @@ class TenantKeys:
         """What secrets of the tenant are sealed with; it outlives the rotation of keys that sign."""
         return hmac.digest(await self.cursor(tenant), b"sealed secrets", "sha256")
 
+    async def witness(self, tenant: str) -> bytes:
+        """What entries of the tenant's audit chains are authenticated with."""
+        return hmac.digest(await self.cursor(tenant), b"audit chains", "sha256")
+
     async def identity(self, tenant: str) -> tuple[SigningKey, ...]:
         """The keys of identity tokens, the one to sign with first; made when first asked for, since that takes long."""
         document = await self._document(tenant)

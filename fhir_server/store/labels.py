@@ -31,5 +31,5 @@ async def combinations(
         {"$group": {"_id": "$tok"}},
     ]
     with mongo_errors:
-        cursor = await database.resources.aggregate(stages, session=session, maxTimeMS=SLOWEST)
+        cursor = await database.of_types(types).resources.aggregate(stages, session=session, maxTimeMS=SLOWEST)
         return [tuple(each["_id"]) for each in await cursor.to_list()]

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fhir_server.search import apart
+
+AUDITED = apart.TYPE
+"""Resources of this type have a collection of their own."""
+
 Document = dict[str, Any]
 Filter = Mapping[str, Any]
 
 RESOURCES = "resources"
 HISTORY = "history"
+AUDIT = "audit"
+"""The resources of the type `AUDITED`; documents and indexes are like those of all others."""
+AUDIT_CHAIN = "audit_chain"
+"""What proves that they are whole: one entry for each version, each with the hash of the one before it."""
+AUDIT_WRITERS = "audit_writers"
+"""Who has a chain, and the signs of life of processes."""
+AUDIT_CHECKPOINTS = "audit_checkpoints"
 CLAIMS = "claims"
 IDEMPOTENCY = "idempotency"
 TENANTS = "tenants"
@@ -83,6 +95,9 @@ HISTORY_INDEXES: Indexes = {
     "instance": [*_TYPE, ("id", 1), ("v", -1)],
     "lu": [*_TYPE, ("lu", 1), ("id", 1)],
 }
+
+CHAIN_INDEXES: dict[str, Keys] = {"event": [("t", 1), ("at", 1), ("e", 1)]}
+"""In the order of the index `lu` of events: two readings side by side show what is in one of them only."""
 
 JOB_INDEXES: dict[str, Keys] = {
     "state": [("state", 1), ("created", 1)],

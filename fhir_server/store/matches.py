@@ -47,13 +47,13 @@ class Matches:
         """Matches on all pages; which index counts fastest is left to MongoDB, unless everything is counted."""
         found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
         hint = {} if plan.criteria else {"hint": "cmp" if isinstance(found.get("cmp"), str) else "order"}
+        resources = self.database.of_types(plan.resource_types).resources
         with mongo_errors:
-            return await self.database.resources.count_documents(found, session=self.session, maxTimeMS=SLOWEST, **hint)
+            return await resources.count_documents(found, session=self.session, maxTimeMS=SLOWEST, **hint)
 
     async def keys(self, plan: Plan, most: int) -> frozenset[str] | None:
         """Every match as `Type/id`; None where there are more than `most`."""
-        found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
-        documents = await self._listed(found, {"_id": 0, "rt": 1, "id": 1}, most + 1)
+        documents = await self._listed(plan, {"_id": 0, "rt": 1, "id": 1}, most + 1)
         return frozenset(f"{each['rt']}/{each['id']}" for each in documents) if len(documents) <= most else None
 
     async def targets(self, plan: Plan, code: str, types: Sequence[str], most: int) -> frozenset[str] | None:
@@ -66,14 +66,14 @@ class Matches:
 
     async def canonicals(self, plan: Plan, most: int) -> frozenset[str] | None:
         """The canonical URLs of all matches, each with its version; None where there are more than `most`."""
-        found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
-        documents = await self._listed(found, {"_id": 0, "tok": 1}, most + 1)
+        documents = await self._listed(plan, {"_id": 0, "tok": 1}, most + 1)
         names = (canonical(each["tok"]) for each in documents)
         return frozenset(each for each in names if each) if len(documents) <= most else None
 
-    async def _listed(self, found: Document, wanted: Document, limit: int) -> list[Document]:
+    async def _listed(self, plan: Plan, wanted: Document, limit: int) -> list[Document]:
         """In any order; as one batch, since MongoDB would send the first hundred alone."""
-        cursor = self.database.plain.find(
+        found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
+        cursor = self.database.of_types(plan.resource_types).plain.find(
             found, wanted, session=self.session, limit=limit, batch_size=limit, max_time_ms=SLOWEST
         )
         with mongo_errors:
@@ -82,8 +82,9 @@ class Matches:
     async def _referred(self, plan: Plan, code: str, pattern: str, most: int) -> frozenset[str] | None:
         found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
         stages = [{"$match": found}, *_referred(code, pattern), {"$limit": most + 1}]
+        resources = self.database.of_types(plan.resource_types).resources
         with mongo_errors:
-            cursor = await self.database.resources.aggregate(stages, session=self.session, maxTimeMS=SLOWEST)
+            cursor = await resources.aggregate(stages, session=self.session, maxTimeMS=SLOWEST)
             documents = await cursor.to_list()
         return frozenset(each["_id"].partition("=")[2] for each in documents) if len(documents) <= most else None
 
@@ -101,7 +102,7 @@ class Matches:
             return await self._computed(found, wanted, plan, limit, hint)
         if not plan.sort and self.database.in_memory:
             return await self._ordered_here(found, wanted, plan, limit)
-        cursor = self.database.plain.find(
+        cursor = self.database.of_types(plan.resource_types).plain.find(
             found, wanted, session=self.session, limit=limit, batch_size=limit, max_time_ms=SLOWEST
         )
         if plan.sort and not _is_one(plan):
@@ -112,7 +113,8 @@ class Matches:
     async def _ordered_here(self, found: Document, wanted: Document, plan: Plan, limit: int) -> list[Document]:
         """The order that an index would have: by the entry that a position starts with, then by its other keys."""
         rest = specification(BY_FIELD[plan.hint or ""])
-        documents = await self.database.plain.find(found, wanted).sort(rest).to_list()
+        plain = self.database.of_types(plan.resource_types).plain
+        documents = await plain.find(found, wanted).sort(rest).to_list()
         return sorted(documents, key=lambda document: plan.position_of(document).values[0])[:limit]
 
     async def _computed(
@@ -121,8 +123,9 @@ class Matches:
         """An order that no index has is computed by MongoDB, which keeps only as many rows as the page needs."""
         stages = [{"$match": found}, *plan.pipeline, {"$limit": limit}, {"$project": wanted}]
         options: Mapping[str, Any] = {"hint": hint} if hint else {}
+        resources = self.database.of_types(plan.resource_types).resources
         with mongo_errors:
-            cursor = await self.database.resources.aggregate(stages, session=self.session, maxTimeMS=SLOWEST, **options)
+            cursor = await resources.aggregate(stages, session=self.session, maxTimeMS=SLOWEST, **options)
             return await cursor.to_list()
 
 

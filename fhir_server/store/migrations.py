@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pymongo import IndexModel, ReturnDocument
+from pymongo import IndexModel, ReplaceOne, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from fhir_server.store.database import Collection, Database
@@ -19,6 +19,8 @@ from fhir_server.store.idempotency import KEPT
 from fhir_server.store.ids import uuid7
 from fhir_server.store.layout import (
     ACCOUNT_INDEXES,
+    AUDITED,
+    CHAIN_INDEXES,
     CONCEPT_INDEXES,
     DEFINITION_INDEXES,
     FEATURE_INDEXES,
@@ -31,11 +33,16 @@ from fhir_server.store.layout import (
     REVOCATION_INDEXES,
     SHARE_INDEXES,
     USER_INDEXES,
+    Document,
     Indexes,
 )
 
 LEASES = {"lock": timedelta(minutes=10), "guard": timedelta(seconds=30)}
 """By lock: after this a process that died while it held it is no longer waited for."""
+
+
+MOVED = 1000
+"""AuditEvents that change their collection at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,26 @@ async def _index_accounts(database: Database) -> None:
     await _indexed(database.users, ACCOUNT_INDEXES, unique=True)
 
 
+async def _set_apart(database: Database) -> None:
+    """AuditEvents of earlier releases move; one that was moved before this was interrupted is found moved already."""
+    await _indexed(database.audit, RESOURCE_INDEXES)
+    await _indexed(database.audit_chain, CHAIN_INDEXES)
+    batch: list[Document] = []
+    async for document in database.resources.find({"rt": AUDITED}):
+        batch.append(document)
+        if len(batch) == MOVED:
+            await _moved(database, batch)
+            batch = []
+    if batch:
+        await _moved(database, batch)
+
+
+async def _moved(database: Database, documents: list[Document]) -> None:
+    put = [ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in documents]
+    await database.audit.bulk_write(put, ordered=False)
+    await database.resources.delete_many({"_id": {"$in": [each["_id"] for each in documents]}})
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
@@ -142,6 +169,7 @@ MIGRATIONS = (
     Migration(12, "users and their sessions are found by the id of the user, and sessions expire", _index_people),
     Migration(13, "what is shared with a person is found", _index_shares),
     Migration(14, "a user is found by an account elsewhere, which is that of one user", _index_accounts),
+    Migration(15, "AuditEvents have a collection and chains of their own", _set_apart),
 )
 
 

@@ -33,18 +33,21 @@ class Reindexing:
         """By type, where there is anything to do."""
         wanted = {each: self._where().following(each, "", Right.READ, older_than) for each in types}
         with mongo_errors:
-            found = {name: await self.database.plain.count_documents(each) for name, each in wanted.items()}
+            found = {
+                name: await self.database.holding(name).plain.count_documents(each) for name, each in wanted.items()
+            }
         return {name: count for name, count in found.items() if count}
 
     async def batch(self, resource_type: str, after: str, older_than: int | None) -> list[str]:
         """The keys of the next resources after one, once they are indexed; none where the type is done."""
         found = self._where().following(resource_type, after, Right.READ, older_than)
+        held = self.database.holding(resource_type)
         with mongo_errors:
-            documents = await self.database.plain.find(found, SUPERSEDED, limit=BATCH).sort("_id").to_list()
+            documents = await held.plain.find(found, SUPERSEDED, limit=BATCH).sort("_id").to_list()
         changes = [UpdateOne(still(each), {"$set": await self._index(each)}) for each in documents]
         if changes:
             with mongo_writes:
-                await self.database.resources.bulk_write(changes, ordered=False)
+                await held.resources.bulk_write(changes, ordered=False)
         return [each["_id"] for each in documents]
 
     async def _index(self, document: Document) -> Document:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from fhir_server.access.caller import Caller
@@ -28,7 +29,7 @@ from fhir_server.store.explanation import Step, explained
 from fhir_server.store.history import History, Request, position
 from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.joins import Joins
-from fhir_server.store.layout import SHOWN, SUPERSEDED
+from fhir_server.store.layout import SHOWN, SUPERSEDED, Document, Filter
 from fhir_server.store.lineage import Lineage
 from fhir_server.store.matches import Matches
 from fhir_server.store.pages import Included, Page, Shown
@@ -273,30 +274,30 @@ class Repository:
         """Loads what is about to be updated with one query; outside a transaction there is nothing to load for."""
         wanted = set(keys)
         if wanted and isinstance(self._unit, Buffered):
-            each = [self._where.instance(*one, Right.UPDATE) for one in wanted]
-            await self._unit.remember(self._where.instances(wanted, Right.UPDATE), each)
+            for held, keys in self._database.parted(wanted, itemgetter(0)):
+                each = [self._where.instance(*one, Right.UPDATE) for one in keys]
+                await self._unit.remember(held, self._where.instances(keys, Right.UPDATE), each)
 
     async def existing(self, keys: Iterable[tuple[str, str]], right: Right = Right.READ) -> frozenset[tuple[str, str]]:
         """Which of these the caller would find."""
-        wanted = set(keys)
-        if not wanted:
-            return frozenset()
-        await self._unit.flush()
-        found = self._where.instances(wanted, right)
-        cursor = self._database.plain.find(found, {"_id": 0, "rt": 1, "id": 1, "m": 1}, session=self._unit.session)
-        with mongo_errors:
-            documents = await cursor.to_list()
-        return frozenset((each["rt"], each["id"]) for each in documents if each["m"] != "DELETE")
+        documents = await self._those(set(keys), right, {"_id": 0, "rt": 1, "id": 1, "m": 1})
+        return frozenset((each["rt"], each["id"]) for each in documents)
 
     async def several(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Version]:
         """The current versions of these, with one query; those that the caller would not find are left out."""
-        await self._unit.flush()
-        found = self._where.instances(set(keys), Right.READ)
-        cursor = self._database.plain.find(found, SHOWN, session=self._unit.session)
-        with mongo_errors:
-            documents = await cursor.to_list()
-        living = [each for each in documents if each["m"] != "DELETE"]
+        living = await self._those(set(keys), Right.READ, SHOWN)
         return {(each.resource_type, each.resource_id): each for each in await self._shown.versions(living)}
+
+    async def _those(self, keys: Iterable[tuple[str, str]], right: Right, wanted: Filter) -> list[Document]:
+        """What of these is there, wherever it is."""
+        found: list[Document] = []
+        if keys:
+            await self._unit.flush()
+        for held, part in self._database.parted(keys, itemgetter(0)):
+            cursor = held.plain.find(self._where.instances(part, right), wanted, session=self._unit.session)
+            with mongo_errors:
+                found += await cursor.to_list()
+        return [each for each in found if each["m"] != "DELETE"]
 
     async def labels(self, resource_types: Sequence[str], codes: Sequence[str]) -> list[tuple[str, ...]]:
         """The entries `code=…` that resources of these types have, or of all types, each combination once."""
@@ -388,10 +389,11 @@ class Repository:
         wanted = set(created)
         if not is_duplicate(problem) or not wanted:
             return
-        found = self._where.instances(wanted, Right.UPDATE)
-        with mongo_errors:
-            seen = await self._database.plain.find_one(found, {"_id": 1})
-        if seen is None:
+        seen = False
+        for held, keys in self._database.parted(wanted, itemgetter(0)):
+            with mongo_errors:
+                seen |= await held.plain.find_one(self._where.instances(keys, Right.UPDATE), {"_id": 1}) is not None
+        if not seen:
             raise forbidden("This access token gives no right to write to a resource of this id.") from problem
 
     def _permitted(self, write: Write, right: Right) -> None:

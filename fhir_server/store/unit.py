@@ -13,7 +13,7 @@ from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import PyMongoError
 
 from fhir_server.fhir.outcome import conflict
-from fhir_server.store.database import Database, Session
+from fhir_server.store.database import Database, Held, Session
 from fhir_server.store.errors import BUSY, REFUSED, mongo_errors, mongo_writes
 from fhir_server.store.layout import SUPERSEDED, Document
 from fhir_server.store.versions import Write, superseded
@@ -48,7 +48,7 @@ class Immediate:
 
     async def read(self, found: Filter, wanted: Filter) -> Document | None:
         with mongo_errors:
-            return await self._database.plain.find_one(found, wanted)
+            return await self._database.of_key(found["_id"]).plain.find_one(found, wanted)
 
     async def store(self, write: Write) -> None:
         """A body that was moved out is removed again where the write was refused, not where its fate is unknown."""
@@ -61,12 +61,13 @@ class Immediate:
                 raise
 
     async def _place(self, document: Document, previous: Document | None) -> None:
+        resources = self._database.holding(document["rt"]).resources
         if previous is None:
-            await self._database.resources.insert_one(document)
+            await resources.insert_one(document)
             return
         copy = superseded(previous)
         await self._database.history.update_one(same(copy), {"$setOnInsert": copy}, upsert=True)
-        result = await self._database.resources.replace_one(still(previous), document)
+        result = await resources.replace_one(still(previous), document)
         if not result.matched_count:
             raise conflict(BUSY)
 
@@ -96,12 +97,12 @@ class Buffered:
         if known is not None and known[0] == found:
             return known[1]
         with mongo_errors:
-            return await self._database.plain.find_one(found, wanted, session=self.session)
+            return await self._database.of_key(key).plain.find_one(found, wanted, session=self.session)
 
-    async def remember(self, found: Filter, each: Iterable[Filter]) -> None:
+    async def remember(self, held: Held, found: Filter, each: Iterable[Filter]) -> None:
         """Loads many states with one query; `each` are the filters under which they will be asked for."""
         with mongo_errors:
-            documents = await self._database.plain.find(found, SUPERSEDED, session=self.session).to_list()
+            documents = await held.plain.find(found, SUPERSEDED, session=self.session).to_list()
         present = {document["_id"]: document for document in documents}
         self._known.update((one["_id"], (one, present.get(one["_id"]))) for one in each)
 
@@ -121,10 +122,11 @@ class Buffered:
             return
         with mongo_errors:
             pairs = [(write.previous, await self._moved(write.document)) for write in writes]
-            await self._replace([(previous, document) for previous, document in pairs if previous is not None])
-            new = [document for previous, document in pairs if previous is None]
-            if new:
-                await self._database.resources.insert_many(new, session=self.session)
+            for held, part in self._database.parted(pairs, lambda pair: str(pair[1]["rt"])):
+                await self._replace(held, [(previous, document) for previous, document in part if previous is not None])
+                new = [document for previous, document in part if previous is None]
+                if new:
+                    await held.resources.insert_many(new, session=self.session)
 
     async def _moved(self, document: Document) -> Document:
         """GridFS takes no part in transactions: what it holds for this one is removed if the transaction fails."""
@@ -133,14 +135,14 @@ class Buffered:
             self._moved_out.append(stored)
         return stored
 
-    async def _replace(self, pairs: list[tuple[Document, Document]]) -> None:
+    async def _replace(self, held: Held, pairs: list[tuple[Document, Document]]) -> None:
         if not pairs:
             return
         copies = [superseded(previous) for previous, _ in pairs]
         kept = [UpdateOne(same(copy), {"$setOnInsert": copy}, upsert=True) for copy in copies]
         await self._database.history.bulk_write(kept, ordered=False, session=self.session)
         successors = [ReplaceOne(still(previous), document) for previous, document in pairs]
-        result = await self._database.resources.bulk_write(successors, ordered=False, session=self.session)
+        result = await held.resources.bulk_write(successors, ordered=False, session=self.session)
         if result.matched_count != len(pairs):
             raise conflict(BUSY)
 

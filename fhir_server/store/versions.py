@@ -48,7 +48,7 @@ def stored(
     body = json.encode(complete)
     entries = index(complete, added=tenant.own.added)
     version = Version(tenant.name, resource_type, resource_id, version_id, _zoneless(last_updated), method, body)
-    document = {**_envelope(version), "body": body, **indexed(complete, entries, tenant)}
+    document = {**envelope(version), "body": body, **indexed(complete, entries, tenant)}
     if tenant.native == "full":
         document["res"] = native(complete, body) if len(body) <= THRESHOLD else None
     return Write(version, document, entries, previous)
@@ -69,7 +69,7 @@ def tombstone(tenant: Tenant, now: datetime, previous: Document) -> Write:
     version_id, last_updated = _next(now, previous)
     moment = _zoneless(last_updated)
     version = Version(tenant.name, previous["rt"], previous["id"], version_id, moment, "DELETE", b"")
-    document = {**_envelope(version), "body": b"", **UNINDEXED, "cmp": previous["cmp"], "d": None}
+    document = {**envelope(version), "body": b"", **UNINDEXED, "cmp": previous["cmp"], "d": None}
     return Write(version, document, None, previous)
 
 
@@ -81,7 +81,7 @@ def _next(now: datetime, previous: Document | None) -> tuple[int, datetime]:
     return previous["v"] + 1, max(moment, updated(previous) + MILLISECOND)
 
 
-def _envelope(version: Version) -> Document:
+def envelope(version: Version) -> Document:
     return {
         "_id": key(version.tenant, version.resource_type, version.resource_id),
         "t": version.tenant,

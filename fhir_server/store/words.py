@@ -6,7 +6,8 @@ from pymongo import UpdateOne
 
 from fhir_server.fhir import json
 from fhir_server.search.types import words
-from fhir_server.store.database import Database
+from fhir_server.store.database import Database, Held
+from fhir_server.store.layout import AUDITED
 from fhir_server.store.where import still
 
 BATCH = 500
@@ -14,13 +15,18 @@ BATCH = 500
 
 async def index_words(database: Database, tenant: str) -> None:
     """Of the current resources whose words are not indexed yet; who replaces one meanwhile indexes it."""
+    for resource_type in ("", AUDITED):
+        await _index_words(database, database.holding(resource_type), tenant)
+
+
+async def _index_words(database: Database, held: Held, tenant: str) -> None:
     unread = {"t": tenant, "del": False, words.FIELD: {"$exists": False}}
     updates: list[UpdateOne] = []
-    async for document in database.resources.find(unread, {"v": 1, "body": 1, "file": 1}):
+    async for document in held.resources.find(unread, {"v": 1, "body": 1, "file": 1}):
         resource = json.trusted(await database.bodies.body(document))
         updates.append(UpdateOne(still(document), {"$set": {words.FIELD: words.entries(resource)}}))
         if len(updates) == BATCH:
-            await database.resources.bulk_write(updates, ordered=False)
+            await held.resources.bulk_write(updates, ordered=False)
             updates = []
     if updates:
-        await database.resources.bulk_write(updates, ordered=False)
+        await held.resources.bulk_write(updates, ordered=False)

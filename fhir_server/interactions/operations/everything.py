@@ -21,6 +21,7 @@ from fhir_server.interactions.operations.care import during
 from fhir_server.interactions.operations.operation import Call
 from fhir_server.interactions.operations.phases import Focus, Members, Phase, Referred, Row, page
 from fhir_server.interactions.operations.record import Record, Wanted
+from fhir_server.search import apart
 from fhir_server.search.index import index
 from fhir_server.search.page import Position
 from fhir_server.search.term import Filter
@@ -102,6 +103,7 @@ def _types(call: Call) -> frozenset[str] | None:
     asked = frozenset(name for listed in call.given.all("_type") for name in listed.split(","))
     for name in sorted(asked - resource_types()):
         raise bad_value(f"'{name}' in _type is not a resource type.")
+    apart.check(asked)
     return asked or None
 
 

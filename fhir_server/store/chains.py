@@ -1,0 +1,215 @@
+"""The chain of one tenant and one process: what is recorded while a group is being written goes with the next one.
+
+Events are stored first, then their entries, and only then is anybody told. An entry without its event would look like
+a deletion; an event without its entry is found by the recovery. After any doubt the chain is read again before it goes
+on, so that what was sent twice is stored once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from fhir_server.crypto.chain import START, Entry
+from fhir_server.fhir.outcome import FhirError, transient
+from fhir_server.store.database import Database
+from fhir_server.store.errors import DUPLICATE, GUARDED, outdated
+from fhir_server.store.rows import Row, entry_in, entry_key, entry_of, milliseconds, stored_entry
+
+log = logging.getLogger(__name__)
+
+PAUSE = 0.002
+"""Seconds in which others may join a group."""
+MOST = 1000
+"""Events of a group."""
+PATIENCE = 4.0
+"""Seconds for an event to become durable; whoever waits longer is told that it did not."""
+AGAIN = 0.1
+"""Seconds before a group is tried again."""
+
+AWAY = "The record of this request could not be stored, so it is not answered. Please send it again."
+
+Waiting = tuple[Row, "asyncio.Future[None] | None"]
+"""A row is to be stored and given an entry; one that nobody waits for is stored already."""
+
+
+class Chain:
+    """Writes; `head` is the last entry that is known to be durable."""
+
+    def __init__(self, place: Database, tenant: str, key: bytes, process: str) -> None:
+        self.tenant = tenant
+        self.head: Entry | None = None
+        self._place = place
+        self.key = key
+        self._process = process
+        self._doubt = False
+        self._tried: Sequence[Entry] = ()
+        self._landed: set[str] = set()
+        """Events of the group under way that have an entry though the answer to it was lost."""
+        self._waiting: list[Waiting] = []
+        self._task: asyncio.Task[None] | None = None
+        self.used = asyncio.get_running_loop().time()
+
+    async def add(self, row: Row) -> None:
+        """Returns once the row and its entry are durable; 503 where that takes too long."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((row, done))
+        self._start()
+        timer = loop.call_later(PATIENCE, _refuse, done)
+        try:
+            await done
+        finally:
+            timer.cancel()
+
+    def follow(self, rows: Iterable[Row]) -> None:
+        """Entries for what a transaction has stored, as soon as may be."""
+        self._waiting += [(row, None) for row in rows]
+        self._start()
+
+    async def settled(self) -> None:
+        """When nothing is waiting any more."""
+        while self._task is not None and not self._task.done():
+            await asyncio.wait({self._task})
+
+    async def close(self) -> None:
+        """The end of the chain: what comes after it was not written by this process."""
+        await self.settled()
+        if self.head is not None and self.head.kind != "close":
+            await self._linked([ending(self.head)])
+
+    def _start(self) -> None:
+        self.used = asyncio.get_running_loop().time()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(PAUSE)
+            taken, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            # Whoever was told no meanwhile has left no trace.
+            await self._group([each for each in taken if each[1] is None or not each[1].done()])
+
+    async def _group(self, group: list[Waiting]) -> None:
+        """As often as there is time for; an outage ends with an error for those who wait."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        self._landed = set()
+        while group:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._written(group)
+                return
+            except (PyMongoError, TimeoutError) as problem:
+                self._doubt = True
+                if asyncio.get_running_loop().time() + AGAIN > deadline:
+                    log.error("Events could not be recorded: %s", type(problem).__name__)
+                    _fail(group)
+                    return
+            except Exception:
+                log.exception("Events could not be recorded.")
+                self._doubt = True
+                _fail(group)
+                return
+            await asyncio.sleep(AGAIN)
+
+    async def _written(self, group: list[Waiting]) -> None:
+        refused = await self._stored([row for row, done in group if done is not None])
+        for _, done in (each for each in group if each[0].event in refused):
+            _settle(done, outdated())
+        kept = [each for each in group if each[0].event not in refused]
+        await self._chained([row for row, _ in kept])
+        for _, done in kept:
+            _settle(done)
+
+    async def _stored(self, rows: list[Row]) -> set[str]:
+        """The ids of those that MongoDB refuses, as their index is of yesterday; what is there already is stored."""
+        if not rows:
+            return set()
+        try:
+            await self._place.audit.insert_many([row.document for row in rows], ordered=False)
+        except BulkWriteError as problem:
+            errors = problem.details["writeErrors"]
+            if problem.details["writeConcernErrors"] or any(
+                each["code"] not in (DUPLICATE, GUARDED) for each in errors
+            ):
+                raise
+            return {rows[each["index"]].event for each in errors if each["code"] == GUARDED}
+        return set()
+
+    async def _chained(self, rows: list[Row]) -> None:
+        if self._doubt:
+            await self._resume()
+        head = self.head or await self._opened()
+        entries: list[Entry] = []
+        for row in rows:
+            if row.event not in self._landed:
+                head = entry_of(row, head.writer, head)
+                entries.append(head)
+        await self._linked(entries)
+
+    async def _linked(self, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        self._tried, self._doubt = entries, True
+        documents = [stored_entry(each, self.key) for each in entries]
+        await self._place.audit_chain.insert_many(documents, ordered=True)
+        self.head, self._tried, self._doubt = entries[-1], (), False
+
+    async def _resume(self) -> None:
+        """Where the chain stands: at the head that is known, or at an entry that was tried and is there.
+
+        One that goes on otherwise was closed by another process: the next entry begins a new one.
+        """
+        tried, self._tried = self._tried, ()
+        last = await last_entry(self._place, self.tenant, self.head.writer) if self.head else None
+        if self.head is not None and last is not None and last.seq > self.head.seq:
+            landed = [each for each in tried if each.seq <= last.seq]
+            self._landed |= {each.event for each in landed}
+            self.head = last if last in landed else None
+        self._doubt = False
+
+    async def _opened(self) -> Entry:
+        """A chain of its own for this process, registered before its first entry."""
+        now = datetime.now(UTC)
+        writer = uuid4().hex
+        registered = {"t": self.tenant, "w": writer, "p": self._process, "opened": now, "live": True}
+        await self._place.audit_writers.insert_one({"_id": f"{self.tenant}|{writer}", **registered})
+        first = Entry(self.tenant, writer, 0, "open", "", 0, START, milliseconds(now), START)
+        await self._place.audit_chain.insert_one(stored_entry(first, self.key))
+        self.head = first
+        return first
+
+
+def ending(head: Entry) -> Entry:
+    """The tombstone of a chain."""
+    now = milliseconds(datetime.now(UTC))
+    return Entry(head.tenant, head.writer, head.seq + 1, "close", "", 0, START, now, head.hash)
+
+
+async def last_entry(place: Database, tenant: str, writer: str) -> Entry | None:
+    found = {"_id": {"$gte": entry_key(tenant, writer, 0), "$lt": f"{tenant}|{writer}}}"}}
+    documents = await place.audit_chain.find(found).sort([("_id", -1)]).limit(1).to_list()
+    return entry_in(documents[0]) if documents else None
+
+
+def _refuse(done: asyncio.Future[None]) -> None:
+    _settle(done, transient(AWAY))
+
+
+def _fail(group: Iterable[Waiting]) -> None:
+    for _, done in group:
+        _settle(done, transient(AWAY))
+
+
+def _settle(done: asyncio.Future[None] | None, problem: FhirError | None = None) -> None:
+    if done is None or done.done():
+        return
+    if problem is None:
+        done.set_result(None)
+    else:
+        done.set_exception(problem)
