@@ -120,6 +120,7 @@ class Buffered:
         if not writes:
             return
         with mongo_errors:
+            await self._database.bodies.expect([write.document for write in writes])
             pairs = [(write.previous, await self._moved(write.document)) for write in writes]
             await self._replace([(previous, document) for previous, document in pairs if previous is not None])
             new = [document for previous, document in pairs if previous is None]
