@@ -15,4 +15,5 @@ def store_of(settings: Settings) -> AbstractAsyncContextManager[Store]:
         memory=settings.memory,
         database=settings.database,
         mongod=settings.mongod,
+        kek=settings.kek,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -23,6 +23,9 @@ def create(
     title: Annotated[str, typer.Option(help="What people call it.")] = "",
     database: Annotated[str | None, typer.Option(help="A database of its own, instead of the common one.")] = None,
     native: Annotated[bool, typer.Option(help="Keep resources as BSON too, for MongoDB's own tools.")] = True,
+    encrypted: Annotated[
+        bool | None, typer.Option("--encrypted/--plain", help="Store it sealed. [default: if FHIR_KEK is set]")
+    ] = None,
     mongo_url: MongoUrl = None,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -37,8 +40,9 @@ def create(
 
     async def work() -> Tenant:
         async with store_of(chosen) as found:
+            kept: Literal["full", "off"] = "full" if native else "off"
             return await found.tenants.create(
-                name, title=title or name, database=database, native="full" if native else "off"
+                name, title=title or name, database=database, native=kept, encrypted=encrypted
             )
 
     tenant = run(work())
@@ -151,6 +155,7 @@ def _described(tenant: Tenant) -> dict[str, Any]:
         "status": tenant.status,
         "database": tenant.database,
         "native": tenant.native,
+        "encrypted": tenant.encrypted,
         "settings": {setting: tenant.setting(setting) for setting in SETTINGS},
         "created": tenant.created,
     }

@@ -6,7 +6,7 @@ https://www.mongodb.com/docs/manual/core/gridfs/
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -33,6 +33,14 @@ class Bodies(Protocol):
 
     async def body(self, document: Document) -> bytes: ...
 
+    async def bodies(self, documents: Sequence[Document]) -> list[bytes | None]:
+        """Of a page; None where what was stored can never be read again."""
+        ...
+
+    async def expect(self, documents: Sequence[Document]) -> None:
+        """These are about to be moved out, one after the other."""
+        ...
+
     async def remove(self, documents: Iterable[Document]) -> None: ...
 
     async def discard(self, documents: Iterable[Document]) -> None: ...
@@ -50,6 +58,12 @@ class InDocument:
 
     async def body(self, document: Document) -> bytes:
         return bytes(document["body"])
+
+    async def bodies(self, documents: Sequence[Document]) -> list[bytes | None]:
+        return [each["body"] for each in documents]
+
+    async def expect(self, documents: Sequence[Document]) -> None:
+        """There is nothing to prepare."""
 
     async def remove(self, documents: Iterable[Document]) -> None:
         """They go with their documents."""
@@ -89,6 +103,13 @@ class InGridFs:
             return bytes(document["body"])
         stream = await self._bucket.open_download_stream(file)
         return bytes(await stream.read())
+
+    async def bodies(self, documents: Sequence[Document]) -> list[bytes | None]:
+        """Most are in their documents and need no waiting."""
+        return [await self.body(each) if "file" in each else each["body"] for each in documents]
+
+    async def expect(self, documents: Sequence[Document]) -> None:
+        """There is nothing to prepare."""
 
     async def remove(self, documents: Iterable[Document]) -> None:
         """After a write that failed."""

@@ -111,6 +111,7 @@ class Putting:
     async def _stored(self, writes: list[Write]) -> bool:
         """False where another writer was faster; then what is stored is compared again."""
         with mongo_errors:
+            await self.database.bodies.expect([write.document for write in writes])
             pairs = [(write.previous, await self.database.bodies.moved_out(write.document)) for write in writes]
         moved_out = [document for _, document in pairs if "file" in document]
         try:

@@ -7,8 +7,6 @@ https://hl7.org/fhir/R4/http.html#ccreate
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 from fhir_server.store.database import Database, Session
 from fhir_server.store.errors import mongo_errors
 from fhir_server.store.layout import key
@@ -16,6 +14,6 @@ from fhir_server.store.layout import key
 
 async def claim(database: Database, session: Session | None, tenant: str, criteria: str) -> None:
     """The type stays readable in the key: `acme|Patient|<digest>`."""
-    name = key(tenant, criteria.partition("?")[0], sha256(criteria.encode()).hexdigest())
+    name = key(tenant, criteria.partition("?")[0], await database.seals.digest(criteria))
     with mongo_errors:
         await database.claims.update_one({"_id": name}, {"$inc": {"n": 1}}, upsert=True, session=session)

@@ -28,6 +28,8 @@ from fhir_server.store.handles import Handles
 from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.jobs import Jobs
 from fhir_server.store.journal import Journal
+from fhir_server.store.kek.adapters import kek_of
+from fhir_server.store.kek.port import Kek
 from fhir_server.store.keys import TenantKeys
 from fhir_server.store.layout import KEYS, TENANTS, key_range
 from fhir_server.store.migrations import migrate
@@ -37,12 +39,14 @@ from fhir_server.store.posted import Posted
 from fhir_server.store.reindex import Reindexing
 from fhir_server.store.repository import Clock, Repository, now
 from fhir_server.store.revocations import Revocations
+from fhir_server.store.sealing import Sealed, UnderSeal
 from fhir_server.store.sessions import KeptSessions
 from fhir_server.store.shelf import Shelf
 from fhir_server.store.step_up import StepUps
 from fhir_server.store.tenants import Tenant, Tenants
 from fhir_server.store.upstream import Upstreams
 from fhir_server.store.users import Users
+from fhir_server.store.vault import Vault
 from fhir_server.store.words import index_words
 
 log = logging.getLogger(__name__)
@@ -51,17 +55,25 @@ log = logging.getLogger(__name__)
 class Store:
     """All tenants' data; resources are reached through a repository only."""
 
-    def __init__(self, client: Client, name: str, make: Callable[[Client, str], Database] = database) -> None:
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        make: Callable[[Client, str], Database] = database,
+        kek: Kek | None = None,
+    ) -> None:
         self._client = client
         self._make = make
         self._databases: dict[str, Database] = {}
+        self._of_encrypted: dict[str, Database] = {}
         self.common = self._database(name)
         shared = client.get_database(name, codec_options=OPTIONS, write_concern=self.common.resources.write_concern)
+        self.vault = Vault(self.common.encryption_keys, kek)
         self.keys = TenantKeys(shared[KEYS])
         self.packages = Packages(self.of, lambda: self.common)
         posted = Posted(self.repository)
         self._shelf = Shelf(self.packages, posted.find, posted.state)
-        self.tenants = Tenants(shared[TENANTS], name, self._prepared, self._erased, self._worded)
+        self.tenants = Tenants(shared[TENANTS], name, self._prepared, self._erased, self._worded, self.vault)
         self.jobs = Jobs(self.common.jobs)
         self.clients = Clients(self.common.clients)
         self.handles = Handles(self.common.handles)
@@ -97,7 +109,8 @@ class Store:
 
     def deferred(self, tenant: Tenant) -> Deferred:
         """Bundles of a tenant that are answered later."""
-        return Deferred(self.of(tenant).deferred, self.jobs, tenant.name)
+        place = self.of(tenant)
+        return Deferred(place.deferred, self.jobs, tenant.name, place.seals)
 
     def reindexing(self, tenant: Tenant) -> Reindexing:
         return Reindexing(self.of(tenant), tenant)
@@ -105,11 +118,18 @@ class Store:
     async def raise_guard(self, tenant: Tenant) -> None:
         """From now on nothing is stored for this tenant that is indexed by what its search parameters were before."""
         place = self.of(tenant)
-        await self.parameters.raise_guard(place, lambda each: self.of(each) is place)
+        await self.parameters.raise_guard(place, lambda each: self.of(each).name == place.name)
 
     def of(self, tenant: Tenant) -> Database:
         """Where the data of a tenant is."""
-        return self.common if tenant.database is None else self._database(tenant.database)
+        place = self.common if tenant.database is None else self._database(tenant.database)
+        return self._sealed(tenant.name, place) if tenant.encrypted else place
+
+    def _sealed(self, tenant: str, place: Database) -> Database:
+        if tenant not in self._of_encrypted:
+            seals = Sealed(self.vault, tenant)
+            self._of_encrypted[tenant] = replace(place, seals=seals, bodies=UnderSeal(place.bodies, seals))
+        return self._of_encrypted[tenant]
 
     async def ping(self) -> None:
         """503 where the database does not answer."""
@@ -145,6 +165,8 @@ class Store:
         if tenant.own.version and tenant.database is None:
             await self.raise_guard(tenant)
         await self.keys.erase(tenant.name)
+        self.vault.forget(tenant.name)
+        self._of_encrypted.pop(tenant.name, None)
 
 
 @asynccontextmanager
@@ -155,16 +177,18 @@ async def opened(
     memory: bool = False,
     database: str = "fhir",
     mongod: str | None = None,
+    kek: str | None = None,
 ) -> AsyncIterator[Store]:
     """The store that the settings name; StoreError says what to put right where it cannot be opened."""
     async with AsyncExitStack() as stack:
         url = mongo_url or (None if memory else await _embedded(stack, data_dir, mongod))
+        wrapping = kek_of(kek, data_dir if url is not None and mongo_url is None else None)
         if url is None:
-            store = Store(in_memory.client(), database, in_memory.database)
+            store = Store(in_memory.client(), database, in_memory.database, wrapping)
         else:
             client = await stack.enter_async_context(_connected(url))
             await _check(client, url)
-            store = Store(client, database)
+            store = Store(client, database, kek=wrapping)
         await _prepare(store)
         stack.push_async_callback(store.journal.close)
         yield store

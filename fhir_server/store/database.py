@@ -28,6 +28,7 @@ from fhir_server.store.layout import (
     CONCEPTS,
     DEFERRED,
     DEFINITIONS,
+    ENCRYPTION_KEYS,
     FEATURES,
     GRANTS,
     HANDLES,
@@ -48,6 +49,7 @@ from fhir_server.store.layout import (
     Document,
     Filter,
 )
+from fhir_server.store.seals import UNENCRYPTED, Seals
 
 Client = AsyncMongoClient[Document]
 Collection = AsyncCollection[Document]
@@ -108,11 +110,13 @@ class Database:
     sessions: Collection
     attempts: Collection
     providers: Collection
+    encryption_keys: Collection
     migrations: Collection
     bodies: Bodies
     guarded_by: Guard
     """Makes MongoDB refuse what does not match, whoever writes it."""
     session: Callable[[], Session]
+    seals: Seals = UNENCRYPTED
     in_memory: bool = False
     """Then there is no BSON, and there are no indexes whose order could be relied on."""
 
@@ -169,6 +173,7 @@ class Database:
             self.sessions,
             self.attempts,
             self.providers,
+            self.encryption_keys,
         )
 
 
@@ -227,5 +232,6 @@ def collections(database: Any) -> dict[str, Any]:
         "sessions": database[SESSIONS],
         "attempts": database[ATTEMPTS],
         "providers": database[PROVIDERS],
+        "encryption_keys": database[ENCRYPTION_KEYS],
         "migrations": database[MIGRATIONS],
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,10 +19,13 @@ from fhir_server.fhir.outcome import too_long
 from fhir_server.fhir.resource import Resource
 from fhir_server.store.database import Collection
 from fhir_server.store.errors import mongo_errors, mongo_writes
-from fhir_server.store.idempotency import answer_of, document_of
+from fhir_server.store.idempotency import opened, sealed
 from fhir_server.store.jobs import Job, Jobs, unknown
-from fhir_server.store.layout import Document, key
+from fhir_server.store.layout import DEFERRED, Document, key
+from fhir_server.store.seals import UNENCRYPTED, Seals
 
+ANSWER = "deferred answer"
+"""The kind of what is sealed of an answer."""
 BUNDLE = "bundle"
 """The kind of job."""
 UNFINISHED = timedelta(days=7)
@@ -51,14 +54,19 @@ class Deferred:
     collection: Collection
     jobs: Jobs
     tenant: str
+    seals: Seals = UNENCRYPTED
 
     async def add(self, asked: Asked, entries: Sequence[Resource]) -> Job:
         """Everything is stored before there is a job for it."""
         job = self.jobs.new(self.tenant, BUNDLE, {}, total=len(entries))
         expires = datetime.now(UTC) + UNFINISHED
-        rows = [{"_id": self._key(job, place), "asked": _packed(each, place)} for place, each in enumerate(entries)]
+        rows = [
+            {"_id": self._key(job, place), "asked": await self._sealed(self._key(job, place), _packed(each, place))}
+            for place, each in enumerate(entries)
+        ]
+        head = {**_head(asked), "bundle": await self._sealed(self._key(job), json.encode(asked.bundle))}
         with mongo_writes:
-            await self.collection.insert_one({"_id": self._key(job), "expires": expires, **_head(asked)})
+            await self.collection.insert_one({"_id": self._key(job), "expires": expires, **head})
             if rows:
                 await self.collection.insert_many([{**each, "expires": expires} for each in rows])
         await self.jobs.insert(job)
@@ -75,22 +83,34 @@ class Deferred:
     async def asked(self, job: Job) -> Asked | None:
         with mongo_errors:
             found = await self.collection.find_one({"_id": self._key(job), "expires": {"$gt": datetime.now(UTC)}})
-        return _asked(self.tenant, found) if found else None
+        if not found:
+            return None
+        answer = await self._answer(found)
+        bundle = json.trusted(await self.seals.opened(DEFERRED, self._key(job), found["bundle"]))
+        return replace(_asked(self.tenant, found, bundle), answer=answer)
 
     async def entries(self, job: Job, since: int, count: int) -> list[tuple[Resource, EntryResponse | None]]:
         """Some of the entries in their order, those that are done with their answers."""
         places = {"$gte": self._key(job, since), "$lt": self._key(job, since + count)}
         with mongo_errors:
             found = await self.collection.find({"_id": places}).sort("_id").to_list()
-        return [
-            (json.trusted(zlib.decompress(each["asked"])), answer_of(each["answer"]) if "answer" in each else None)
-            for each in found
-        ]
+        return [(await self._entry(each), await self._answer(each)) for each in found]
+
+    async def _entry(self, kept: Document) -> Resource:
+        found: Resource = json.trusted(zlib.decompress(await self.seals.opened(DEFERRED, kept["_id"], kept["asked"])))
+        return found
+
+    async def _answer(self, kept: Document) -> EntryResponse | None:
+        return await opened(self.seals, ANSWER, kept["_id"], kept["answer"]) if "answer" in kept else None
+
+    async def _sealed(self, name: str, said: bytes) -> bytes:
+        return await self.seals.sealed(DEFERRED, name, said)
 
     async def answer(self, job: Job, answer: EntryResponse, place: int | None = None) -> None:
         """Of one entry, or of the whole."""
+        kept = await sealed(self.seals, ANSWER, self._key(job, place), answer)
         with mongo_writes:
-            await self.collection.update_one({"_id": self._key(job, place)}, {"$set": {"answer": document_of(answer)}})
+            await self.collection.update_one({"_id": self._key(job, place)}, {"$set": {"answer": kept}})
 
     async def keep(self, job: Job, kept: timedelta) -> None:
         """From now on for so long."""
@@ -120,7 +140,6 @@ def _packed(entry: Resource, place: int) -> bytes:
 def _head(asked: Asked) -> Document:
     caller = asked.caller
     return {
-        "bundle": json.encode(asked.bundle),
         "subject": caller.subject,
         "client_id": caller.client_id,
         "scopes": " ".join(map(str, caller.scopes)),
@@ -135,7 +154,7 @@ def _head(asked: Asked) -> Document:
     }
 
 
-def _asked(tenant: str, found: Mapping[str, Any]) -> Asked:
+def _asked(tenant: str, found: Mapping[str, Any], bundle: Resource) -> Asked:
     """What is shared with a person is not kept: it is looked up again when the work is done."""
     roles = found.get("roles")
     caller = Caller(
@@ -149,6 +168,4 @@ def _asked(tenant: str, found: Mapping[str, Any]) -> Asked:
         patients=tuple(found.get("patients", ())),
         fhir_user=found.get("fhir_user"),
     )
-    answer = answer_of(found["answer"]) if "answer" in found else None
-    bundle = json.trusted(found["bundle"])
-    return Asked(bundle, caller, found["base"], frozenset(found["prefer"]), found["idempotency_key"], answer)
+    return Asked(bundle, caller, found["base"], frozenset(found["prefer"]), found["idempotency_key"])

@@ -43,16 +43,12 @@ class Shown:
         return await self._version(document)
 
     async def versions(self, documents: Sequence[Document]) -> tuple[Version, ...]:
-        """A page at once: most bodies are in their documents and need no waiting."""
-        return tuple(
-            [
-                await self._version(each) if "file" in each else version_of(self.tenant, each, each["body"])
-                for each in documents
-            ]
-        )
+        """A page at once, without what was destroyed."""
+        with mongo_errors:
+            bodies = await self.bodies.bodies(documents)
+        found = zip(documents, bodies, strict=True)
+        return tuple([version_of(self.tenant, each, body) for each, body in found if body is not None])
 
     async def _version(self, document: Document) -> Version:
-        if "file" not in document:
-            return version_of(self.tenant, document, document["body"])
         with mongo_errors:
             return version_of(self.tenant, document, await self.bodies.body(document))

@@ -81,7 +81,8 @@ class Repository:
     @property
     def deferred(self) -> Deferred | None:
         """Bundles that are answered later."""
-        return Deferred(self._database.deferred, self.own.jobs, self.tenant.name) if self.own else None
+        place = self._database
+        return Deferred(place.deferred, self.own.jobs, self.tenant.name, place.seals) if self.own else None
 
     async def current(self, resource_type: str, resource_id: str, right: Right = Right.READ) -> Version:
         """read: the current version. https://hl7.org/fhir/R4/http.html#read"""

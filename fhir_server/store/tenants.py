@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from fhir_server.search.own import NONE, Own, parameter_set
 from fhir_server.store.database import Collection
 from fhir_server.store.errors import mongo_errors, mongo_writes
 from fhir_server.store.layout import Document
+from fhir_server.store.vault import Vault
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,62}\Z")
 DATABASE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
@@ -61,6 +62,8 @@ class Tenant:
     created: datetime = UNKNOWN
     own: Own = NONE
     """Its search parameters beyond those of R4."""
+    encrypted: bool = False
+    """Whether its resources are stored sealed."""
 
     @property
     def active(self) -> bool:
@@ -82,13 +85,20 @@ class Tenants:
     """The register; `get` is asked at every request and remembers for a second."""
 
     def __init__(
-        self, collection: Collection, common: str, prepare: Prepare, erase: Prepare, index_words: Prepare
+        self,
+        collection: Collection,
+        common: str,
+        prepare: Prepare,
+        erase: Prepare,
+        index_words: Prepare,
+        vault: Vault,
     ) -> None:
         self._collection = collection
         self._common = common
         self._prepare = prepare
         self._erase = erase
         self._index_words = index_words
+        self._vault = vault
         self._remembered: dict[str, tuple[float, Tenant]] = {}
 
     async def get(self, name: str) -> Tenant | None:
@@ -118,11 +128,16 @@ class Tenants:
         database: str | None = None,
         native: Literal["full", "off"] = "full",
         settings: Mapping[str, Any] | None = None,
+        encrypted: bool | None = None,
     ) -> Tenant:
+        """Encrypted, unless that is refused or there is no key that would wrap its keys; then not kept as BSON too."""
         _check_names(name, database)
         await self._check_free(name, database)
         created = datetime.now(UTC).replace(microsecond=0)
         tenant = Tenant(name, title or name, database, native, "active", settings or {}, created)
+        if self._vault.kek is not None if encrypted is None else encrypted:
+            self._vault.refuse_unkeyed(name)
+            tenant = replace(tenant, encrypted=True, native="off")
         await self._prepare(tenant)
         with mongo_writes:
             try:
@@ -219,6 +234,7 @@ def _document(tenant: Tenant) -> Document:
         "status": tenant.status,
         "settings": dict(tenant.settings),
         "created": tenant.created,
+        "encrypted": tenant.encrypted,
     }
 
 
@@ -232,6 +248,7 @@ def _tenant(document: Document) -> Tenant:
         document["settings"],
         document["created"],
         _own(document["parameters"]) if "parameters" in document else NONE,
+        document.get("encrypted", False),
     )
 
 

@@ -121,6 +121,7 @@ class Buffered:
         if not writes:
             return
         with mongo_errors:
+            await self._database.bodies.expect([write.document for write in writes])
             pairs = [(write.previous, await self._moved(write.document)) for write in writes]
             for held, part in self._database.parted(pairs, lambda pair: str(pair[1]["rt"])):
                 await self._replace(held, [(previous, document) for previous, document in part if previous is not None])

@@ -22,7 +22,7 @@ async def index_words(database: Database, tenant: str) -> None:
 async def _index_words(database: Database, held: Held, tenant: str) -> None:
     unread = {"t": tenant, "del": False, words.FIELD: {"$exists": False}}
     updates: list[UpdateOne] = []
-    async for document in held.resources.find(unread, {"v": 1, "body": 1, "file": 1}):
+    async for document in held.resources.find(unread, {"rt": 1, "id": 1, "v": 1, "body": 1, "file": 1}):
         resource = json.trusted(await database.bodies.body(document))
         updates.append(UpdateOne(still(document), {"$set": {words.FIELD: words.entries(resource)}}))
         if len(updates) == BATCH:

@@ -52,6 +52,7 @@ OTHER = frozenset(
         "tenants",
         "upstream",
         "users",
+        "vault",
     ]
 )
 """Modules of other collections: their keys start with the tenant, or they belong to the operator."""

@@ -134,6 +134,7 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
         await FeatureRecords(any_store, repository.tenant).put([{"resourceType": "accounts/user", "id": "u1"}])
         await authorize(any_store, repository.tenant.name)
         await sign_in(any_store, repository.tenant.name)
+        await any_store.common.encryption_keys.insert_one({"_id": f"{repository.tenant.name}|data/1"})
     key = await any_store.keys.signing(name)
     await any_store.tenants.erase(name)
     assert await any_store.tenants.get(name) is None
