@@ -17,6 +17,7 @@ from fhir_server.store.bodies import Bodies, InGridFs
 from fhir_server.store.codec import OPTIONS, PLAIN
 from fhir_server.store.layout import (
     ATTEMPTS,
+    CERTIFICATES,
     CLAIMS,
     CLIENTS,
     CODE_SYSTEMS,
@@ -89,6 +90,7 @@ class Database:
     sessions: Collection
     attempts: Collection
     providers: Collection
+    certificates: Collection
     migrations: Collection
     bodies: Bodies
     guarded_by: Guard
@@ -124,6 +126,7 @@ class Database:
             self.sessions,
             self.attempts,
             self.providers,
+            self.certificates,
         )
 
 
@@ -175,5 +178,6 @@ def collections(database: Any) -> dict[str, Any]:
         "sessions": database[SESSIONS],
         "attempts": database[ATTEMPTS],
         "providers": database[PROVIDERS],
+        "certificates": database[CERTIFICATES],
         "migrations": database[MIGRATIONS],
     }
