@@ -19,6 +19,8 @@ COMMANDS = {
     "key": "Rotate the keys that tokens are signed with.",
     "user": "Add, list, change and disable the people who may sign in.",
     "provider": "Let people of a tenant sign in with an identity provider elsewhere.",
+    "hold": "Place, list and release legal holds.",
+    "certificate": "List and show the certificates of what was destroyed.",
     "package": "Add, list and remove FHIR packages: profiles and value sets to check against.",
     "load": "Store bundles, resources and NDJSON from files.",
     "terminology": "Load code systems from files, and the code tables of the mappings.",

@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from fhir_server.cli.common import DataDir, Json, MongoUrl, console, fail, run, settings, show, tenant_of
+from fhir_server.fhir.outcome import conflict
 from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.tenants import SETTINGS, Tenant
@@ -121,13 +122,18 @@ def erase(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Erase a tenant with all its resources, history, mappings and keys. There is no way back."""
+    """Erase a tenant with all its resources, history, mappings and keys. There is no way back.
+
+    Refused while anything of it is under a legal hold.
+    """
     if not yes and (as_json or typer.prompt(f"Type the name '{name}' to erase it") != name):
         fail("Nothing was erased.")
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
 
     async def work() -> None:
         async with store_of(chosen) as found:
+            if held := await found.holds.listed(await tenant_of(found, name)):
+                raise conflict(f"Nothing was erased: {held[0].subject} is under the legal hold {held[0].name}.")
             await found.tenants.erase(name)
 
     run(work())

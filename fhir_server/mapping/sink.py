@@ -196,7 +196,7 @@ class Sink:
         """The version that says so; None where there was nothing to delete."""
         if is_feature(resource_type):
             return 1 if await self.records.delete(resource_type, resource_id) else None
-        version = await self.repository.delete(resource_type, resource_id)
+        version = await self.repository.delete(resource_type, resource_id, mirrored=True)
         return version.version_id if version else None
 
     async def _deactivate(self, resource_type: str, resource_id: str, element: str, value: Any) -> int | None:

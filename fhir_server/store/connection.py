@@ -18,6 +18,7 @@ from fhir_server.store import memory as in_memory
 from fhir_server.store import mongod as embedded
 from fhir_server.store.attempts import Attempts
 from fhir_server.store.bodies import ABANDONED
+from fhir_server.store.certificates import Certificates
 from fhir_server.store.clients import Clients
 from fhir_server.store.codec import OPTIONS
 from fhir_server.store.database import Client, Database, database
@@ -25,6 +26,7 @@ from fhir_server.store.deferred import Deferred
 from fhir_server.store.errors import StoreError, mongo_errors
 from fhir_server.store.grants import Grants
 from fhir_server.store.handles import Handles
+from fhir_server.store.holds import Holds
 from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.jobs import Jobs
 from fhir_server.store.journal import Journal
@@ -86,6 +88,8 @@ class Store:
         self.attempts = Attempts(self.common.attempts)
         self.step_ups = StepUps(self.handles, self.users)
         self.journal = Journal(self.tenants, self.keys, self.of)
+        self.holds = Holds(self.of)
+        self.certificates = Certificates(self.common.certificates, self.keys)
 
     def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:
         place = self.of(tenant)

@@ -22,6 +22,7 @@ from fhir_server.store.layout import (
     AUDIT_CHECKPOINTS,
     AUDIT_WRITERS,
     AUDITED,
+    CERTIFICATES,
     CLAIMS,
     CLIENTS,
     CODE_SYSTEMS,
@@ -111,6 +112,7 @@ class Database:
     attempts: Collection
     providers: Collection
     encryption_keys: Collection
+    certificates: Collection
     migrations: Collection
     bodies: Bodies
     guarded_by: Guard
@@ -174,6 +176,7 @@ class Database:
             self.attempts,
             self.providers,
             self.encryption_keys,
+            self.certificates,
         )
 
 
@@ -233,5 +236,6 @@ def collections(database: Any) -> dict[str, Any]:
         "attempts": database[ATTEMPTS],
         "providers": database[PROVIDERS],
         "encryption_keys": database[ENCRYPTION_KEYS],
+        "certificates": database[CERTIFICATES],
         "migrations": database[MIGRATIONS],
     }

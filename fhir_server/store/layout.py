@@ -54,6 +54,8 @@ USERS = "users"
 SESSIONS = "sessions"
 PROVIDERS = "providers"
 """Who else may say who a person of a tenant is."""
+CERTIFICATES = "certificates"
+"""Signed documents that say what was destroyed."""
 ATTEMPTS = "attempts"
 """How often somebody tried to sign in without success."""
 BODIES = "bodies"
@@ -90,6 +92,7 @@ Only what has a point is in `geo`: https://www.mongodb.com/docs/manual/core/inde
 PARTIAL: Mapping[str, Document] = {
     **{each: {each: {"$exists": True}} for each in ("txt", "con", "grantee", "owner", "person")},
     "upstream": {"upstream": {"$type": "string"}},
+    "subject": {"feature": "retention"},
 }
 """What an index is limited to: only what has words, contains something or names somebody has an entry."""
 
@@ -125,6 +128,8 @@ _KIND: Keys = [("tenant_id", 1), ("feature", 1), ("kind", 1)]
 FEATURE_INDEXES: Indexes = {"feature": [*_KIND, ("id", 1)]}
 SHARE_INDEXES: Indexes = {each: [*_KIND, (each, 1)] for each in ("grantee", "owner", "person")}
 """By whom something is shared with."""
+HOLD_INDEXES: Indexes = {"subject": [*_KIND, ("subject", 1)]}
+"""What a legal hold, or a day until which a record is kept, is about."""
 USER_INDEXES: dict[str, Keys] = {"user": [("tenant", 1), ("user_id", 1)]}
 ACCOUNT_INDEXES: dict[str, Keys] = {"upstream": [("tenant", 1), ("upstream", 1)]}
 """An account elsewhere is that of one user."""

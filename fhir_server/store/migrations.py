@@ -26,6 +26,7 @@ from fhir_server.store.layout import (
     FEATURE_INDEXES,
     GRANT_INDEXES,
     HISTORY_INDEXES,
+    HOLD_INDEXES,
     JOB_INDEXES,
     MAPPING_INDEXES,
     PARTIAL,
@@ -154,6 +155,12 @@ async def _moved(database: Database, documents: list[Document]) -> None:
     await database.resources.delete_many({"_id": {"$in": [each["_id"] for each in documents]}})
 
 
+async def _index_holds(database: Database) -> None:
+    """Certificates are listed by tenant and time."""
+    await _indexed(database.features, HOLD_INDEXES)
+    await database.certificates.create_indexes([IndexModel([("t", 1), ("at", 1)], name="at")])
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
@@ -170,6 +177,7 @@ MIGRATIONS = (
     Migration(13, "what is shared with a person is found", _index_shares),
     Migration(14, "a user is found by an account elsewhere, which is that of one user", _index_accounts),
     Migration(15, "AuditEvents have a collection and chains of their own", _set_apart),
+    Migration(17, "legal holds are found by what they are on, certificates by time", _index_holds),
 )
 
 

@@ -27,6 +27,7 @@ from fhir_server.store.deferred import Deferred
 from fhir_server.store.errors import Outdated, is_duplicate, mongo_errors
 from fhir_server.store.explanation import Step, explained
 from fhir_server.store.history import History, Request, position
+from fhir_server.store.holds import refuse_held
 from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.joins import Joins
 from fhir_server.store.layout import SHOWN, SUPERSEDED, Document, Filter
@@ -132,15 +133,26 @@ class Repository:
         await self._store(write, expected)
         return write.version, previous is None or previous["del"]
 
-    async def delete(self, resource_type: str, resource_id: str, *, expected: int | None = None) -> Version | None:
-        """delete: the tombstone, or None where nothing was there. https://hl7.org/fhir/R4/http.html#delete"""
-        return await self._informed(resource_type, lambda repo: repo._delete(resource_type, resource_id, expected))
+    async def delete(
+        self, resource_type: str, resource_id: str, *, expected: int | None = None, mirrored: bool = False
+    ) -> Version | None:
+        """delete: the tombstone, or None where nothing was there. https://hl7.org/fhir/R4/http.html#delete
 
-    async def _delete(self, resource_type: str, resource_id: str, expected: int | None) -> Version | None:
+        A deletion that is `mirrored` has happened in a source: a legal hold keeps the versions, not what is current.
+        """
+        return await self._informed(
+            resource_type, lambda repo: repo._delete(resource_type, resource_id, expected, mirrored)
+        )
+
+    async def _delete(
+        self, resource_type: str, resource_id: str, expected: int | None, mirrored: bool
+    ) -> Version | None:
         previous = await self._unit.read(self._where.instance(resource_type, resource_id, Right.DELETE), SUPERSEDED)
         expected_version.check(expected, previous, resource_type, resource_id)
         if previous is None or previous["del"]:
             return None
+        if not mirrored:
+            await refuse_held(self._database, self._unit.session, previous)
         write = tombstone(self.tenant, self._clock(), previous)
         await self._store(write, expected)
         return write.version

@@ -90,6 +90,18 @@ class Where:
         found = {"t": self.tenant, **self._of_types(types, right)}
         return both(found, {"id": resource_id, **times} if resource_id else times)
 
+    def record(self, patients: Iterable[str], types: Sequence[str], right: Right) -> Document:
+        """What is in the compartments of these patients, deletions included, of types that can be."""
+        return both({"t": self.tenant, **self._of_types(types, right)}, {"cmp": {"$in": list(patients)}})
+
+    def before(self, deletions: Iterable[Mapping[str, Any]], right: Right) -> Document:
+        """What was deleted: the last version of each in the history."""
+        grouped: dict[str, list[str]] = {}
+        for each in deletions:
+            current = key(self.tenant, each["rt"], each["id"])
+            grouped.setdefault(each["rt"], []).append(version_key(current, each["v"] - 1))
+        return _either(both({"_id": {"$in": ids}}, self.allowed(name, right).filter) for name, ids in grouped.items())
+
     def permitted(self, types: Sequence[str], right: Right) -> list[str]:
         """Of the types asked for, or of all, those on which the caller has the right; 403 where there is none."""
         refusal: FhirError | None = None

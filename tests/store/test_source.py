@@ -32,6 +32,7 @@ OTHER = frozenset(
     [
         "attempts",
         "bodies",
+        "certificates",
         "claims",
         "clients",
         "concepts",
@@ -39,6 +40,7 @@ OTHER = frozenset(
         "features",
         "grants",
         "handles",
+        "holds",
         "idempotency",
         "jobs",
         "keys",

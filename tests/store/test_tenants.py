@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -135,6 +135,7 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
         await authorize(any_store, repository.tenant.name)
         await sign_in(any_store, repository.tenant.name)
         await any_store.common.encryption_keys.insert_one({"_id": f"{repository.tenant.name}|data/1"})
+        await any_store.certificates.issue(repository.tenant.name, "retention", {}, datetime.now(UTC))
     key = await any_store.keys.signing(name)
     await any_store.tenants.erase(name)
     assert await any_store.tenants.get(name) is None
