@@ -134,7 +134,10 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
         await FeatureRecords(any_store, repository.tenant).put([{"resourceType": "accounts/user", "id": "u1"}])
         await authorize(any_store, repository.tenant.name)
         await sign_in(any_store, repository.tenant.name)
-        await any_store.common.encryption_keys.insert_one({"_id": f"{repository.tenant.name}|data/1"})
+        common = any_store.common
+        audited = (common.audit, common.audit_chain, common.audit_writers, common.audit_checkpoints)
+        for collection in (common.encryption_keys, *audited):
+            await collection.insert_one({"_id": f"{repository.tenant.name}|data/1"})
         await any_store.certificates.issue(repository.tenant.name, "retention", {}, datetime.now(UTC))
     key = await any_store.keys.signing(name)
     await any_store.tenants.erase(name)
