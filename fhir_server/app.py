@@ -30,7 +30,7 @@ from fhir_server.auth.tokens import AccessTokens
 from fhir_server.auth.upstream import Vouching
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.interactions import deferred
-from fhir_server.jobs import reindex, worker
+from fhir_server.jobs import audit, reindex, worker
 from fhir_server.jobs.running import Kinds
 from fhir_server.opening import store_of
 from fhir_server.rest import health, log
@@ -120,7 +120,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
                 secure=_is_secure(settings),
             )
             _settle_memory()
-            async with worker.working(store, _kinds(settings)):
+            async with worker.working(store, _kinds(settings)), audit.keeping(store.journal):
                 yield
             passwords.close()
             app.state.records.flush()

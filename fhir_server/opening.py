@@ -16,4 +16,6 @@ def store_of(settings: Settings) -> AbstractAsyncContextManager[Store]:
         database=settings.database,
         mongod=settings.mongod,
         kek=settings.kek,
+        audit=settings.audit,
+        anchor=settings.anchor,
     )

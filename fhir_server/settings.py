@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     tenants: frozenset[str] = Field(
         default=frozenset(), description="Tenants to create at start-up if they do not exist."
     )
+    audit: bool = Field(default=True, description="Record what is done; off only together with no_auth or memory.")
+    audit_anchor: Path | None = Field(
+        default=None,
+        description="File outside of MongoDB that checkpoints of the journal are added to.",
+    )
     no_auth: bool = Field(default=False, description="Serve without access tokens, on the loopback interface only.")
     max_body_bytes: int = Field(
         default=32 * MEGABYTE, ge=1024, description="Longest request body, after decompression."
@@ -79,6 +84,20 @@ class Settings(BaseSettings):
                 f"no_auth serves everyone who can connect, so it refuses the host '{self.host}'; use 127.0.0.1"
             )
         return self
+
+    @model_validator(mode="after")
+    def _audit_is_on(self) -> Settings:
+        if not (self.audit or self.no_auth or self.memory):
+            raise ValueError("the journal can be off only where nothing is guarded or kept: with no_auth or memory")
+        return self
+
+    @property
+    def anchor(self) -> Path | None:
+        """The file of checkpoints; none for a MongoDB of the operator's, unless it is named."""
+        if self.audit_anchor is not None:
+            return self.audit_anchor.expanduser()
+        own = self.mongo_url is None and not self.memory
+        return self.data_dir.expanduser() / "audit-anchor.jsonl" if own else None
 
     @property
     def issuer_url(self) -> str:

@@ -47,6 +47,9 @@ def serve(
         list[str] | None, typer.Option("--tenant", "-t", help="Create this tenant if it does not exist; repeatable.")
     ] = None,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="Ask for no tokens; loopback addresses only.")] = False,
+    no_audit: Annotated[
+        bool, typer.Option("--no-audit", help="Record nothing; only together with --no-auth or --memory.")
+    ] = False,
     mongo_url: MongoUrl = None,
     data_dir: DataDir = None,
     memory: Memory = False,
@@ -67,6 +70,7 @@ def serve(
         base_url=base_url,
         tenants=tenant,
         no_auth=no_auth,
+        audit="false" if no_audit else None,
         mongo_url=mongo_url,
         data_dir=data_dir,
         memory=memory,
@@ -100,7 +104,7 @@ def _warn_of_memory(chosen: Settings, alone: bool) -> None:
 def _database(chosen: Settings) -> Iterator[Settings]:
     """The settings with the address of the MongoDB, which a thread of this process keeps up as long as it is needed."""
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(_located(chosen)) as url:
-        yield chosen.model_copy(update={"mongo_url": url, "memory": url is None})
+        yield chosen.model_copy(update={"mongo_url": url, "memory": url is None, "audit_anchor": chosen.anchor})
 
 
 @asynccontextmanager

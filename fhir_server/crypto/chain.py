@@ -1,7 +1,7 @@
 """Chains of records: each entry holds the hash of the one before it, and a code that only who has the key can make.
 
-What is covered is written with its length before it, so that no two records are written alike. The tree over the heads
-of chains, and the proofs that one is in it, are those of RFC 6962 §2.1.
+No two records are written alike before they are hashed. The tree over the heads of chains, and the proofs that one is
+in it, are those of RFC 6962 §2.1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ START = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record of the chain of one writer; `at` is in milliseconds and, like `digest`, that of the event."""
+    """One record of the chain of one writer; `at` is in milliseconds and, like `digest`, that of the event.
+
+    `hash` is as it was stored, `expected` what it must be.
+    """
 
     tenant: str
     writer: str
@@ -32,13 +35,34 @@ class Entry:
     digest: bytes
     at: int
     previous: bytes
+    hash: bytes = b""
 
     @property
-    def hash(self) -> bytes:
-        numbers = (self.seq, self.version, self.at)
-        words = (self.tenant, self.writer, self.kind, self.event)
-        parts = [*(each.encode() for each in words), *map(_number, numbers), self.digest, self.previous]
-        return sha256(_joined(*parts)).digest()
+    def expected(self) -> bytes:
+        """Names, ids and numbers hold no bar, and the two hashes at the end have one length each."""
+        words = f"{self.tenant}|{self.writer}|{self.seq}|{self.kind}|{self.event}|{self.version}|{self.at}|"
+        return sha256(words.encode() + self.digest + self.previous).digest()
+
+
+def opening(tenant: str, writer: str, at: int) -> Entry:
+    """The first entry of a chain."""
+    return _hashed(Entry(tenant, writer, 0, "open", "", 0, START, at, START))
+
+
+def following(before: Entry, kind: Kind, event: str, version: int, body_digest: bytes, at: int) -> Entry:
+    return _hashed(
+        Entry(before.tenant, before.writer, before.seq + 1, kind, event, version, body_digest, at, before.hash)
+    )
+
+
+def ending(before: Entry, at: int) -> Entry:
+    """The tombstone of a chain."""
+    return following(before, "close", "", 0, START, at)
+
+
+def _hashed(entry: Entry) -> Entry:
+    object.__setattr__(entry, "hash", entry.expected)
+    return entry
 
 
 def digest(body: bytes) -> bytes:
@@ -53,15 +77,14 @@ def code(key: bytes, entry_hash: bytes) -> bytes:
 
 def mark(key: bytes, tenant: str, event: str, version: int, body_digest: bytes) -> bytes:
     """The same for a record that is in no chain yet: only a marked one is taken into a chain later."""
-    covered = _joined(b"row", tenant.encode(), event.encode(), _number(version), body_digest)
-    return hmac.digest(key, covered, "sha256")
+    return hmac.digest(key, f"row|{tenant}|{event}|{version}|".encode() + body_digest, "sha256")
 
 
 def same(one: bytes, other: bytes) -> bool:
     return hmac.compare_digest(one, other)
 
 
-def fault(entry: Entry, entry_hash: bytes, entry_code: bytes, before: Entry | None, key: bytes) -> str | None:
+def fault(entry: Entry, entry_code: bytes, before: Entry | None, key: bytes) -> str | None:
     """What is wrong with an entry as it is stored, where it should follow another or, without one, be the first."""
     expected = 0 if before is None else before.seq + 1
     previous = START if before is None else before.hash
@@ -79,16 +102,16 @@ def fault(entry: Entry, entry_hash: bytes, entry_code: bytes, before: Entry | No
         return "a chain begins with its opening, and only with that"
     if entry.previous != previous:
         return "it does not follow the entry before it"
-    if entry.hash != entry_hash:
+    if entry.hash != entry.expected:
         return "it was changed"
-    if not same(code(key, entry_hash), entry_code):
+    if not same(code(key, entry.hash), entry_code):
         return "it was not written by this server"
     return None
 
 
 def leaf(writer: str, seq: int, head: bytes) -> bytes:
     """The head of a chain as a leaf of the tree."""
-    return _joined(writer.encode(), _number(seq), head)
+    return f"{writer}|{seq}|".encode() + head
 
 
 def root(leaves: Sequence[bytes]) -> bytes:
@@ -135,11 +158,3 @@ def _split(size: int) -> int:
 
 def _node(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
-
-
-def _number(number: int) -> bytes:
-    return number.to_bytes(8, "big")
-
-
-def _joined(*parts: bytes) -> bytes:
-    return b"".join([len(part).to_bytes(4, "big") + part for part in parts])

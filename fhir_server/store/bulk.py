@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import itemgetter
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
 from fhir_server.store.database import Database, Held
 from fhir_server.store.errors import BUSY, DUPLICATE, mongo_errors, mongo_writes
-from fhir_server.store.layout import SUPERSEDED, Document, key
+from fhir_server.store.layout import AUDITED, SUPERSEDED, Document, key
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.versions import Write, stored, superseded, unchanged, version_of
 from fhir_server.store.where import Where, same, still
@@ -32,6 +32,8 @@ ATTEMPTS = 4
 
 Batch = dict[tuple[str, str], Resource]
 """Resources by type and id."""
+Mark = Callable[[Document], Awaitable[Document]]
+"""Shows of an AuditEvent that this server has written it."""
 Change = tuple[Document, Document]
 """A document and the one that takes its place."""
 
@@ -52,6 +54,7 @@ class Putting:
     tenant: Tenant
     where: Where
     clock: Callable[[], datetime]
+    mark: Mark | None = None
 
     async def put(self, resources: Sequence[Resource]) -> list[Put]:
         """While one batch is being written the next is prepared."""
@@ -106,6 +109,8 @@ class Putting:
         allowed = self.where.allowed(resource_type, Right.UPDATE)
         if write.index and not allowed.permits(resource_type, resource_id, write.index):
             raise forbidden(f"This access token gives no right to write {resource_type}/{resource_id}.")
+        if self.mark and resource_type == AUDITED:
+            return replace(write, document=await self.mark(write.document))
         return write
 
     async def _stored(self, writes: list[Write]) -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from fhir_server.crypto.chain import START, Entry
+from fhir_server.crypto.chain import Entry, ending, opening
 from fhir_server.fhir.outcome import FhirError, transient
 from fhir_server.store.database import Database
 from fhir_server.store.errors import DUPLICATE, GUARDED, outdated
@@ -23,10 +24,12 @@ from fhir_server.store.rows import Row, entry_in, entry_key, entry_of, milliseco
 
 log = logging.getLogger(__name__)
 
-PAUSE = 0.002
+PAUSE = 0.0
 """Seconds in which others may join a group."""
 MOST = 1000
 """Events of a group."""
+LANES = 2
+"""Groups under way at a time."""
 PATIENCE = 4.0
 """Seconds for an event to become durable; whoever waits longer is told that it did not."""
 AGAIN = 0.1
@@ -44,28 +47,24 @@ class Chain:
     def __init__(self, place: Database, tenant: str, key: bytes, process: str) -> None:
         self.tenant = tenant
         self.head: Entry | None = None
-        self._place = place
+        self.place = place
         self.key = key
         self._process = process
         self._doubt = False
         self._tried: Sequence[Entry] = ()
         self._landed: set[str] = set()
-        """Events of the group under way that have an entry though the answer to it was lost."""
+        """Events that have an entry though the answer to it was lost."""
         self._waiting: list[Waiting] = []
-        self._task: asyncio.Task[None] | None = None
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
         self.used = asyncio.get_running_loop().time()
 
     async def add(self, row: Row) -> None:
-        """Returns once the row and its entry are durable; 503 where that takes too long."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
+        """Returns once the row and its entry are durable; who no longer waits leaves no trace, if there is time."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((row, done))
         self._start()
-        timer = loop.call_later(PATIENCE, _refuse, done)
-        try:
-            await done
-        finally:
-            timer.cancel()
+        await done
 
     def follow(self, rows: Iterable[Row]) -> None:
         """Entries for what a transaction has stored, as soon as may be."""
@@ -74,21 +73,32 @@ class Chain:
 
     async def settled(self) -> None:
         """When nothing is waiting any more."""
-        while self._task is not None and not self._task.done():
-            await asyncio.wait({self._task})
+        while self._lanes:
+            await asyncio.wait(self._lanes)
 
     async def close(self) -> None:
         """The end of the chain: what comes after it was not written by this process."""
         await self.settled()
-        if self.head is not None and self.head.kind != "close":
-            await self._linked([ending(self.head)])
+        if self._doubt:
+            await self._resume()
+        if self.head is None:
+            return
+        try:
+            await self._linked([ending(self.head, milliseconds(datetime.now(UTC)))])
+        except BulkWriteError:
+            return  # Another process took this one for dead and has closed it.
+        ended = {"closed": datetime.now(UTC), "s": self.head.seq, "h": self.head.hash}
+        await self.place.audit_writers.update_one({"_id": f"{self.tenant}|{self.head.writer}"}, {"$set": ended})
 
     def _start(self) -> None:
         self.used = asyncio.get_running_loop().time()
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
+        if len(self._lanes) < LANES:
+            lane = asyncio.create_task(self._run())
+            self._lanes.add(lane)
+            lane.add_done_callback(self._lanes.discard)
 
     async def _run(self) -> None:
+        """Of two lanes one stores events while the other makes entries."""
         while self._waiting:
             await asyncio.sleep(PAUSE)
             taken, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
@@ -98,21 +108,19 @@ class Chain:
     async def _group(self, group: list[Waiting]) -> None:
         """As often as there is time for; an outage ends with an error for those who wait."""
         deadline = asyncio.get_running_loop().time() + PATIENCE
-        self._landed = set()
         while group:
             try:
                 async with asyncio.timeout_at(deadline):
                     await self._written(group)
                 return
             except (PyMongoError, TimeoutError) as problem:
-                self._doubt = True
                 if asyncio.get_running_loop().time() + AGAIN > deadline:
                     log.error("Events could not be recorded: %s", type(problem).__name__)
                     _fail(group)
                     return
-            except Exception:
-                log.exception("Events could not be recorded.")
-                self._doubt = True
+            except Exception as problem:
+                # Its text may be that of an event.
+                log.error("Events could not be recorded: %s at %s", type(problem).__name__, _place(problem))
                 _fail(group)
                 return
             await asyncio.sleep(AGAIN)
@@ -122,7 +130,8 @@ class Chain:
         for _, done in (each for each in group if each[0].event in refused):
             _settle(done, outdated())
         kept = [each for each in group if each[0].event not in refused]
-        await self._chained([row for row, _ in kept])
+        async with self._turn:
+            await self._chained([row for row, _ in kept])
         for _, done in kept:
             _settle(done)
 
@@ -131,10 +140,10 @@ class Chain:
         if not rows:
             return set()
         try:
-            await self._place.audit.insert_many([row.document for row in rows], ordered=False)
+            await self.place.audit.insert_many([row.document for row in rows], ordered=False)
         except BulkWriteError as problem:
             errors = problem.details["writeErrors"]
-            if problem.details["writeConcernErrors"] or any(
+            if problem.details.get("writeConcernErrors") or any(
                 each["code"] not in (DUPLICATE, GUARDED) for each in errors
             ):
                 raise
@@ -148,16 +157,17 @@ class Chain:
         entries: list[Entry] = []
         for row in rows:
             if row.event not in self._landed:
-                head = entry_of(row, head.writer, head)
+                head = entry_of(row, head)
                 entries.append(head)
         await self._linked(entries)
+        self._landed.difference_update([row.event for row in rows])
 
     async def _linked(self, entries: Sequence[Entry]) -> None:
         if not entries:
             return
         self._tried, self._doubt = entries, True
         documents = [stored_entry(each, self.key) for each in entries]
-        await self._place.audit_chain.insert_many(documents, ordered=True)
+        await self.place.audit_chain.insert_many(documents, ordered=True)
         self.head, self._tried, self._doubt = entries[-1], (), False
 
     async def _resume(self) -> None:
@@ -166,11 +176,10 @@ class Chain:
         One that goes on otherwise was closed by another process: the next entry begins a new one.
         """
         tried, self._tried = self._tried, ()
-        last = await last_entry(self._place, self.tenant, self.head.writer) if self.head else None
-        if self.head is not None and last is not None and last.seq > self.head.seq:
-            landed = [each for each in tried if each.seq <= last.seq]
-            self._landed |= {each.event for each in landed}
-            self.head = last if last in landed else None
+        if self.head is not None:
+            later = await entries_after(self.place, self.head)
+            self._landed |= {each.event for each in later if each in tried}
+            self.head = None if any(each not in tried for each in later) else (later or [self.head])[-1]
         self._doubt = False
 
     async def _opened(self) -> Entry:
@@ -178,17 +187,17 @@ class Chain:
         now = datetime.now(UTC)
         writer = uuid4().hex
         registered = {"t": self.tenant, "w": writer, "p": self._process, "opened": now, "live": True}
-        await self._place.audit_writers.insert_one({"_id": f"{self.tenant}|{writer}", **registered})
-        first = Entry(self.tenant, writer, 0, "open", "", 0, START, milliseconds(now), START)
-        await self._place.audit_chain.insert_one(stored_entry(first, self.key))
+        await self.place.audit_writers.insert_one({"_id": f"{self.tenant}|{writer}", **registered})
+        first = opening(self.tenant, writer, milliseconds(now))
+        await self.place.audit_chain.insert_one(stored_entry(first, self.key))
         self.head = first
         return first
 
 
-def ending(head: Entry) -> Entry:
-    """The tombstone of a chain."""
-    now = milliseconds(datetime.now(UTC))
-    return Entry(head.tenant, head.writer, head.seq + 1, "close", "", 0, START, now, head.hash)
+async def entries_after(place: Database, head: Entry) -> list[Entry]:
+    after = entry_key(head.tenant, head.writer, head.seq)
+    found = place.audit_chain.find({"_id": {"$gt": after, "$lt": f"{head.tenant}|{head.writer}}}"}})
+    return [entry_in(each) async for each in found.sort([("_id", 1)])]
 
 
 async def last_entry(place: Database, tenant: str, writer: str) -> Entry | None:
@@ -197,8 +206,9 @@ async def last_entry(place: Database, tenant: str, writer: str) -> Entry | None:
     return entry_in(documents[0]) if documents else None
 
 
-def _refuse(done: asyncio.Future[None]) -> None:
-    _settle(done, transient(AWAY))
+def _place(problem: BaseException) -> str:
+    frame = traceback.extract_tb(problem.__traceback__)[-1]
+    return f"{frame.filename}:{frame.lineno}"
 
 
 def _fail(group: Iterable[Waiting]) -> None:

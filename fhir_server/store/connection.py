@@ -16,6 +16,7 @@ from pymongo.uri_parser import parse_uri
 from fhir_server.access.caller import Caller
 from fhir_server.store import memory as in_memory
 from fhir_server.store import mongod as embedded
+from fhir_server.store.anchor import AnchorFile
 from fhir_server.store.attempts import Attempts
 from fhir_server.store.bodies import ABANDONED
 from fhir_server.store.certificates import Certificates
@@ -38,6 +39,7 @@ from fhir_server.store.migrations import migrate
 from fhir_server.store.packages import Packages
 from fhir_server.store.parameters import OwnParameters
 from fhir_server.store.posted import Posted
+from fhir_server.store.processes import Processes
 from fhir_server.store.reindex import Reindexing
 from fhir_server.store.repository import Clock, Repository, now
 from fhir_server.store.revocations import Revocations
@@ -50,6 +52,9 @@ from fhir_server.store.upstream import Upstreams
 from fhir_server.store.users import Users
 from fhir_server.store.vault import Vault
 from fhir_server.store.words import index_words
+
+WITNESS = "audit"
+"""The kind of key that is not rotated: what it has authenticated is verified with it for as long as it is kept."""
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +92,7 @@ class Store:
         self.upstreams = Upstreams(self.common.providers, self.keys)
         self.attempts = Attempts(self.common.attempts)
         self.step_ups = StepUps(self.handles, self.users)
-        self.journal = Journal(self.tenants, self.keys, self.of)
+        self.journal = Journal(self.tenants, self.keys, self.of, Processes(self.common.audit_writers), self.witness)
         self.holds = Holds(self.of)
         self.certificates = Certificates(self.common.certificates, self.keys)
 
@@ -109,6 +114,7 @@ class Store:
             shelf=self._shelf,
             own=self.parameters,
             latest=latest,
+            mark=None if self.journal.off else self.journal.marked,
         )
 
     def deferred(self, tenant: Tenant) -> Deferred:
@@ -134,6 +140,13 @@ class Store:
             seals = Sealed(self.vault, tenant)
             self._of_encrypted[tenant] = replace(place, seals=seals, bodies=UnderSeal(place.bodies, seals))
         return self._of_encrypted[tenant]
+
+    async def witness(self, name: str) -> bytes:
+        """What authenticates entries of audit chains: out of reach of the database, where the tenant is encrypted."""
+        tenant = await self.tenants.get(name)
+        if tenant is None or not tenant.encrypted:
+            return await self.keys.witness(name)
+        return (await self.vault.purpose_key(name, WITNESS)).mac(b"audit chains")
 
     async def ping(self) -> None:
         """503 where the database does not answer."""
@@ -171,6 +184,7 @@ class Store:
         await self.keys.erase(tenant.name)
         self.vault.forget(tenant.name)
         self._of_encrypted.pop(tenant.name, None)
+        await self.journal.forget(tenant.name)
 
 
 @asynccontextmanager
@@ -182,6 +196,8 @@ async def opened(
     database: str = "fhir",
     mongod: str | None = None,
     kek: str | None = None,
+    audit: bool = True,
+    anchor: Path | None = None,
 ) -> AsyncIterator[Store]:
     """The store that the settings name; StoreError says what to put right where it cannot be opened."""
     async with AsyncExitStack() as stack:
@@ -194,6 +210,8 @@ async def opened(
             await _check(client, url)
             store = Store(client, database, kek=wrapping)
         await _prepare(store)
+        store.journal.off = not audit
+        store.journal.keeping.anchor = AnchorFile(anchor) if anchor else None
         stack.push_async_callback(store.journal.close)
         yield store
 

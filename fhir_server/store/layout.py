@@ -91,6 +91,7 @@ Only what has a point is in `geo`: https://www.mongodb.com/docs/manual/core/inde
 
 PARTIAL: Mapping[str, Document] = {
     **{each: {each: {"$exists": True}} for each in ("txt", "con", "grantee", "owner", "person")},
+    "live": {"live": True},
     "upstream": {"upstream": {"$type": "string"}},
     "subject": {"feature": "retention"},
 }
@@ -103,6 +104,8 @@ HISTORY_INDEXES: Indexes = {
 
 CHAIN_INDEXES: dict[str, Keys] = {"event": [("t", 1), ("at", 1), ("e", 1)]}
 """In the order of the index `lu` of events: two readings side by side show what is in one of them only."""
+
+WRITER_INDEXES: dict[str, Keys] = {"live": [("live", 1), ("t", 1)]}
 
 JOB_INDEXES: dict[str, Keys] = {
     "state": [("state", 1), ("created", 1)],

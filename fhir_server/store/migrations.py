@@ -34,6 +34,7 @@ from fhir_server.store.layout import (
     REVOCATION_INDEXES,
     SHARE_INDEXES,
     USER_INDEXES,
+    WRITER_INDEXES,
     Document,
     Indexes,
 )
@@ -139,6 +140,7 @@ async def _set_apart(database: Database) -> None:
     """AuditEvents of earlier releases move; one that was moved before this was interrupted is found moved already."""
     await _indexed(database.audit, RESOURCE_INDEXES)
     await _indexed(database.audit_chain, CHAIN_INDEXES)
+    await _indexed(database.audit_writers, WRITER_INDEXES)
     batch: list[Document] = []
     async for document in database.resources.find({"rt": AUDITED}):
         batch.append(document)

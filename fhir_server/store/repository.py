@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -30,7 +31,7 @@ from fhir_server.store.history import History, Request, position
 from fhir_server.store.holds import refuse_held
 from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.joins import Joins
-from fhir_server.store.layout import SHOWN, SUPERSEDED, Document, Filter
+from fhir_server.store.layout import AUDITED, SHOWN, SUPERSEDED, Document, Filter
 from fhir_server.store.lineage import Lineage
 from fhir_server.store.matches import Matches
 from fhir_server.store.pages import Included, Page, Shown
@@ -45,6 +46,7 @@ T = TypeVar("T")
 Clock = Callable[[], datetime]
 Latest = Callable[[], Awaitable[Tenant]]
 """What the tenant is now."""
+Mark = bulk.Mark
 
 
 def now() -> datetime:
@@ -66,6 +68,7 @@ class Repository:
         shelf: Shelf | None = None,
         own: OwnParameters | None = None,
         latest: Latest | None = None,
+        mark: Mark | None = None,
     ):
         self.tenant = tenant
         self.caller = caller
@@ -78,6 +81,7 @@ class Repository:
         self._shelf = shelf
         self.own = own
         self._latest = latest
+        self._mark = mark
 
     @property
     def deferred(self) -> Deferred | None:
@@ -346,7 +350,7 @@ class Repository:
         return [next(defined if each["resourceType"] == definitions.TYPE else done) for each in named]
 
     def _putting(self) -> bulk.Putting:
-        return bulk.Putting(self._database, self.tenant, self._where, self._clock)
+        return bulk.Putting(self._database, self.tenant, self._where, self._clock, self._mark)
 
     async def _put_definition(self, resource: Resource) -> bulk.Put:
         """With what it means for the tenant, and so not in bulk."""
@@ -378,10 +382,13 @@ class Repository:
 
     def _within(self, unit: Unit) -> Repository:
         more: dict[str, Any] = {"unit": unit, "shelf": self._shelf, "own": self.own, "latest": self._latest}
+        more["mark"] = self._mark
         return Repository(self._database, self.tenant, self.caller, clock=self._clock, new_id=self.new_id, **more)
 
     async def _store(self, write: Write, expected: int | None) -> None:
         """Loses a race as the client's precondition says it should: 412 with If-Match, else 409."""
+        if self._mark and write.version.resource_type == AUDITED:
+            write = replace(write, document=await self._mark(write.document))
         try:
             await self._unit.store(write)
             if self.own and write.version.resource_type == definitions.TYPE:

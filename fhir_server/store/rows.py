@@ -73,17 +73,14 @@ def moment_of(found: int) -> datetime:
     return EPOCH + found * MILLISECOND
 
 
-def entry_of(row: Row, writer: str, before: Entry) -> Entry:
+def entry_of(row: Row, before: Entry) -> Entry:
     """The entry that follows another."""
     named = row.document
-    return Entry(
-        named["t"], writer, before.seq + 1, row.kind, named["id"], named["v"], row.digest, at(named), before.hash
-    )
+    return chain.following(before, row.kind, named["id"], named["v"], row.digest, at(named))
 
 
 def stored_entry(entry: Entry, key: bytes) -> Document:
     """The document of an entry: its key says that there is one of each number."""
-    found = entry.hash
     return {
         "_id": entry_key(entry.tenant, entry.writer, entry.seq),
         "t": entry.tenant,
@@ -95,8 +92,8 @@ def stored_entry(entry: Entry, key: bytes) -> Document:
         "g": entry.digest,
         "at": moment_of(entry.at),
         "p": entry.previous,
-        "h": found,
-        "mac": chain.code(key, found),
+        "h": entry.hash,
+        "mac": chain.code(key, entry.hash),
     }
 
 
@@ -112,6 +109,7 @@ def entry_in(document: Mapping[str, Any]) -> Entry:
         bytes(document["g"]),
         milliseconds(moment.replace(tzinfo=UTC)),
         bytes(document["p"]),
+        bytes(document["h"]),
     )
 
 

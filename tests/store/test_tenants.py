@@ -26,6 +26,7 @@ from fhir_server.store.upstream import Upstream
 from fhir_server.store.users import User
 from tests.store.conftest import as_system, new_tenant
 from tests.store.resources import observation, patient
+from tests.store.test_journal import event
 
 
 def a_name() -> str:
@@ -107,6 +108,13 @@ async def sign_in(store: Store, tenant: str) -> None:
     await store.upstreams.put(Upstream(tenant, "https://login.example", "us", "Them", "a secret"))
 
 
+async def record(store: Store, tenant: str) -> None:
+    """An event, its chain and a checkpoint of that."""
+    await store.journal.record(tenant, event())
+    await store.journal.round()
+    await store.journal.keeping.settle(store.common, await store.tenants.latest(tenant))
+
+
 async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
     any_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,10 +142,8 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
         await FeatureRecords(any_store, repository.tenant).put([{"resourceType": "accounts/user", "id": "u1"}])
         await authorize(any_store, repository.tenant.name)
         await sign_in(any_store, repository.tenant.name)
-        common = any_store.common
-        audited = (common.audit, common.audit_chain, common.audit_writers, common.audit_checkpoints)
-        for collection in (common.encryption_keys, *audited):
-            await collection.insert_one({"_id": f"{repository.tenant.name}|data/1"})
+        await record(any_store, repository.tenant.name)
+        await any_store.common.encryption_keys.insert_one({"_id": f"{repository.tenant.name}|data|1"})
         await any_store.certificates.issue(repository.tenant.name, "retention", {}, datetime.now(UTC))
     key = await any_store.keys.signing(name)
     await any_store.tenants.erase(name)

@@ -1,0 +1,43 @@
+"""Keeping the audit chains in order, which every process that serves takes its turn with."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fhir_server.fhir.outcome import FhirError
+from fhir_server.store.journal import Journal
+
+log = logging.getLogger(__name__)
+
+EVERY = 1.0
+"""Seconds between two rounds."""
+
+
+@asynccontextmanager
+async def keeping(journal: Journal) -> AsyncIterator[None]:
+    """As long as this process serves; nothing where the journal is off."""
+    if journal.off:
+        yield
+        return
+    task = asyncio.create_task(_keep(journal))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _keep(journal: Journal) -> None:
+    """What goes wrong in a round is tried again in the next."""
+    while True:
+        try:
+            await journal.round()
+        except FhirError as problem:
+            log.warning("The audit chains have to wait: %s", problem)
+        except Exception:
+            log.exception("The audit chains could not be kept in order.")
+        await asyncio.sleep(EVERY)
