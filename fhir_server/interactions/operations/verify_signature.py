@@ -57,7 +57,10 @@ async def run(ctx: Context, call: Call) -> EntryResponse:
     found = await ctx.repo.attestations.about(call.resource_type, call.resource_id)
     state = await ctx.repo.attestations.state(call.resource_type, call.resource_id)
     head = [parameters.part("state", "code", state or UNSIGNED)]
-    return parameters.answer([*head, *[part for each in found for part in await _signatures(ctx.repo, each, keys)]])
+    here = f"{call.resource_type}/{call.resource_id}"
+    return parameters.answer(
+        [*head, *[part for each in found for part in await _signatures(ctx.repo, each, keys, here)]]
+    )
 
 
 async def _keys(repo: Repository) -> Keys:
@@ -67,15 +70,21 @@ async def _keys(repo: Repository) -> Keys:
     return {each.kid: ECKey.import_key(dict(each.public)) for each in listed}
 
 
-async def _signatures(repo: Repository, carrier: Version, keys: Keys) -> list[Resource]:
+async def _signatures(repo: Repository, carrier: Version, keys: Keys, here: str = "") -> list[Resource]:
+    """`here` is the record that is asked about: what else a Provenance is about is for whoever may read that."""
     provenance = _readable(carrier)
     if provenance is None:
-        return [{"name": "signature", "part": list(_parts(carrier, {}, {}, UNREADABLE))}]
+        return [{"name": "signature", "part": list(_parts(carrier, [], {}, UNREADABLE))}]
     examination = await _examined(repo, carrier, provenance, keys)
+    targets = [each for each in provenance.get("target", ()) if _names(each, here)]
     return [
-        {"name": "signature", "part": list(_parts(carrier, provenance, each, examination))}
+        {"name": "signature", "part": list(_parts(carrier, targets, each, examination))}
         for each in provenance.get("signature", ())
     ]
+
+
+def _names(target: Resource, here: str) -> bool:
+    return not here or target.get("reference", "").partition("/_history/")[0] == here
 
 
 def _readable(carrier: Version) -> Resource | None:
@@ -109,11 +118,11 @@ def _elsewhere(provenance: Resource, formats: list[str | None]) -> Examination:
     return Examination("imported", f"It was made in {source[0]}, over the record there. When it was migrated: {said}.")
 
 
-def _parts(carrier: Version, provenance: Resource, signature: Resource, found: Examination) -> Iterator[Resource]:
+def _parts(carrier: Version, targets: list[Resource], signature: Resource, found: Examination) -> Iterator[Resource]:
     yield parameters.part("result", "code", found.result)
     yield parameters.part("why", "string", found.why)
     yield parameters.part("provenance", "Reference", {"reference": carrier.location})
-    yield from (parameters.part("target", "Reference", each) for each in provenance.get("target", ()))
+    yield from (parameters.part("target", "Reference", each) for each in targets)
     yield parameters.part("current", "boolean", found.current)
     yield from (parameters.part("meaning", "Coding", each) for each in signature.get("type", ()))
     for name, type_name in (("who", "Reference"), ("when", "instant")):
