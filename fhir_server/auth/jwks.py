@@ -1,4 +1,4 @@
-"""The public keys of a tenant, for whoever verifies its tokens.  RFC 7517 §5"""
+"""The public keys of a tenant, for whoever verifies its tokens, or signatures on its records.  RFC 7517 §5"""
 
 from __future__ import annotations
 
@@ -22,6 +22,17 @@ class JsonWebKeySet(BaseModel):
 @router.get("/jwks", summary="Public signing keys")
 async def jwks(tenant: str, request: Request, response: Response) -> JsonWebKeySet:
     keyring: Keyring = request.app.state.keyring
+    return _shown(await keyring.published(tenant), response)
+
+
+@router.get("/signature-keys", summary="Public keys of signatures on records")
+async def signature_keys(tenant: str, request: Request, response: Response) -> JsonWebKeySet:
+    """Apart from those of tokens: none of these keys signs a token."""
+    keyring: Keyring = request.app.state.keyring
+    return _shown(await keyring.attesting(tenant), response)
+
+
+def _shown(keys: list[dict[str, Any]], response: Response) -> JsonWebKeySet:
     response.headers["Cache-Control"] = f"public, max-age={MAX_AGE}"
     response.headers["Access-Control-Allow-Origin"] = "*"
-    return JsonWebKeySet(keys=await keyring.published(tenant))
+    return JsonWebKeySet(keys=keys)

@@ -35,6 +35,12 @@ class Keyring:
             return []
         return [dict(key.public) for key in (*await self._keys.verifying(tenant), *await self._keys.identity(tenant))]
 
+    async def attesting(self, tenant: str) -> list[dict[str, Any]]:
+        """Public keys of signatures on records, the retired ones too."""
+        if await self._tenants.get(tenant) is None:
+            return []
+        return [dict(key.public) for key in await self._keys.attesting(tenant)]
+
     async def signing(self, tenant: str) -> SigningKey:
         """The private key that new tokens are signed with; for a tenant that exists."""
         key = await self._keys.signing(tenant)

@@ -22,7 +22,7 @@ from fhir_server.store.errors import BUSY, DUPLICATE, mongo_errors, mongo_writes
 from fhir_server.store.layout import AUDITED, SUPERSEDED, Document, key
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.versions import Write, stored, superseded, unchanged, version_of
-from fhir_server.store.where import Where, same, still
+from fhir_server.store.where import Where, same, unsigned
 
 BATCH = 1000
 LANES = 3
@@ -160,7 +160,7 @@ class Putting:
         copies = [superseded(old) for old, _ in changes]
         kept = [UpdateOne(same(copy), {"$setOnInsert": copy}, upsert=True) for copy in copies]
         await self.database.history.bulk_write(kept, ordered=False)
-        successors = [ReplaceOne(still(old), new) for old, new in changes]
+        successors = [ReplaceOne(unsigned(old), new) for old, new in changes]
         result = await held.resources.bulk_write(successors, ordered=False)
         return result.matched_count == len(changes)
 

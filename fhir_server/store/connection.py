@@ -46,6 +46,7 @@ from fhir_server.store.revocations import Revocations
 from fhir_server.store.sealing import Sealed, UnderSeal
 from fhir_server.store.sessions import KeptSessions
 from fhir_server.store.shelf import Shelf
+from fhir_server.store.signing import Signing
 from fhir_server.store.step_up import StepUps
 from fhir_server.store.tenants import Tenant, Tenants
 from fhir_server.store.upstream import Upstreams
@@ -95,6 +96,7 @@ class Store:
         self.journal = Journal(self.tenants, self.keys, self.of, Processes(self.common.audit_writers), self.witness)
         self.holds = Holds(self.of)
         self.certificates = Certificates(self.common.certificates, self.keys)
+        self.signing = Signing(self.keys, self.step_ups)
 
     def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:
         place = self.of(tenant)
@@ -115,6 +117,7 @@ class Store:
             own=self.parameters,
             latest=latest,
             mark=None if self.journal.off else self.journal.marked,
+            signing=self.signing,
         )
 
     def deferred(self, tenant: Tenant) -> Deferred:

@@ -7,7 +7,7 @@ import hmac
 import json
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -74,16 +74,24 @@ class TenantKeys:
 
     async def identity(self, tenant: str) -> tuple[SigningKey, ...]:
         """The keys of identity tokens, the one to sign with first; made when first asked for, since that takes long."""
+        return await self._made_later(tenant, "identity", _new_identity_key)
+
+    async def attesting(self, tenant: str) -> tuple[SigningKey, ...]:
+        """The keys of signatures on records, the one to sign with first.
+
+        They sign nothing else and are never dropped: a signature has to be verified for as long as the record is kept.
+        """
+        return await self._made_later(tenant, "attesting", _new_signing_key)
+
+    async def _made_later(self, tenant: str, name: str, make: Callable[[], Document]) -> tuple[SigningKey, ...]:
         document = await self._document(tenant)
-        if "identity" not in document:
-            fresh = await asyncio.to_thread(_new_identity_key)
+        if name not in document:
+            fresh = await asyncio.to_thread(make)
             with mongo_writes:
-                await self._collection.update_one(
-                    {"_id": tenant, "identity": {"$exists": False}}, {"$set": {"identity": [fresh]}}
-                )
+                await self._collection.update_one({"_id": tenant, name: {"$exists": False}}, {"$set": {name: [fresh]}})
             self._remembered.pop(tenant, None)
             document = await self._document(tenant)
-        return tuple(SigningKey(**each) for each in document["identity"])
+        return tuple(SigningKey(**each) for each in document[name])
 
     async def rotate(self, tenant: str, *, drop: bool = False) -> SigningKey:
         """New keys to sign with; the old ones retire, or are dropped with all that they signed."""
@@ -94,6 +102,9 @@ class TenantKeys:
         if "identity" in document:
             before = [] if drop else [{**each, "status": "retired"} for each in document["identity"]]
             change["identity"] = [await asyncio.to_thread(_new_identity_key), *before]
+        if "attesting" in document:
+            before = [{**each, "status": "retired"} for each in document["attesting"]]
+            change["attesting"] = [_new_signing_key(), *before]
         guard = {"_id": tenant, "signing.0.kid": document["signing"][0]["kid"]}
         self._remembered.pop(tenant, None)
         with mongo_writes:

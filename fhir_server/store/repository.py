@@ -19,7 +19,7 @@ from fhir_server.search.include import Include
 from fhir_server.search.page import Position
 from fhir_server.search.plan import Plan
 from fhir_server.search.query import Query
-from fhir_server.store import bulk, claims, definitions, expected_version, idempotency, labels, transactions
+from fhir_server.store import bulk, claims, definitions, expected_version, idempotency, labels, locks, transactions
 from fhir_server.store.companions import Companions
 from fhir_server.store.concepts import Concepts
 from fhir_server.store.containers import Containers
@@ -37,6 +37,7 @@ from fhir_server.store.matches import Matches
 from fhir_server.store.pages import Included, Page, Shown
 from fhir_server.store.parameters import OwnParameters
 from fhir_server.store.shelf import Shelf
+from fhir_server.store.signing import Attestations, Signing
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.unit import Buffered, Immediate, Unit
 from fhir_server.store.versions import Write, stored, tombstone
@@ -69,6 +70,7 @@ class Repository:
         own: OwnParameters | None = None,
         latest: Latest | None = None,
         mark: Mark | None = None,
+        signing: Signing | None = None,
     ):
         self.tenant = tenant
         self.caller = caller
@@ -82,12 +84,18 @@ class Repository:
         self.own = own
         self._latest = latest
         self._mark = mark
+        self.signing = signing
 
     @property
     def deferred(self) -> Deferred | None:
         """Bundles that are answered later."""
         place = self._database
         return Deferred(place.deferred, self.own.jobs, self.tenant.name, place.seals) if self.own else None
+
+    @property
+    def attestations(self) -> Attestations:
+        """Who signed and amended. A caller who may not see a record is not to be shown them."""
+        return Attestations(self._database, self.tenant, self._unit, self._clock)
 
     async def current(self, resource_type: str, resource_id: str, right: Right = Right.READ) -> Version:
         """read: the current version. https://hl7.org/fhir/R4/http.html#read"""
@@ -121,20 +129,22 @@ class Repository:
 
         return await self._informed(resource["resourceType"], created)
 
-    async def update(self, resource: Resource, *, expected: int | None = None) -> tuple[Version, bool]:
+    async def update(
+        self, resource: Resource, *, expected: int | None = None, amends: bool = False
+    ) -> tuple[Version, bool]:
         """update: the new version, and whether the resource was not there before. https://hl7.org/fhir/R4/http.html#update
 
-        `expected` is the version of If-Match.
+        `expected` is the version of If-Match; only what `amends` changes a record that is locked.
         """
-        return await self._informed(resource["resourceType"], lambda repo: repo._update(resource, expected))
+        return await self._informed(resource["resourceType"], lambda repo: repo._update(resource, expected, amends))
 
-    async def _update(self, resource: Resource, expected: int | None) -> tuple[Version, bool]:
+    async def _update(self, resource: Resource, expected: int | None, amends: bool) -> tuple[Version, bool]:
         resource_type, resource_id = resource["resourceType"], resource["id"]
         previous = await self._unit.read(self._where.instance(resource_type, resource_id, Right.UPDATE), SUPERSEDED)
         expected_version.check(expected, previous, resource_type, resource_id)
         write = stored(self.tenant, resource, resource_id, "PUT", self._clock(), previous)
         self._permitted(write, Right.UPDATE)
-        await self._store(write, expected)
+        await self._store(write, expected, amends)
         return write.version, previous is None or previous["del"]
 
     async def delete(
@@ -381,14 +391,24 @@ class Repository:
         await self._shelf.fill(self.tenant, library)
 
     def _within(self, unit: Unit) -> Repository:
-        more: dict[str, Any] = {"unit": unit, "shelf": self._shelf, "own": self.own, "latest": self._latest}
-        more["mark"] = self._mark
+        more: dict[str, Any] = {
+            "unit": unit,
+            "shelf": self._shelf,
+            "own": self.own,
+            "latest": self._latest,
+            "mark": self._mark,
+            "signing": self.signing,
+        }
         return Repository(self._database, self.tenant, self.caller, clock=self._clock, new_id=self.new_id, **more)
 
-    async def _store(self, write: Write, expected: int | None) -> None:
+    async def _store(self, write: Write, expected: int | None, amends: bool = False) -> None:
         """Loses a race as the client's precondition says it should: 412 with If-Match, else 409."""
         if self._mark and write.version.resource_type == AUDITED:
             write = replace(write, document=await self._mark(write.document))
+        if amends:
+            write.document[locks.FIELD] = locks.AMENDED
+        else:
+            locks.refuse(write.previous)
         try:
             await self._unit.store(write)
             if self.own and write.version.resource_type == definitions.TYPE:

@@ -42,6 +42,7 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "registration": ("closed", "approval", "open"),
     "second_factor": ("required", "optional"),
     "passwords": ("on", "off"),
+    "locks": ("signed", "final"),
 }
 """What can be set for a tenant; the first of the values holds where nothing is set."""
 

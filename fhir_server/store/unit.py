@@ -17,7 +17,7 @@ from fhir_server.store.database import Database, Held, Session
 from fhir_server.store.errors import BUSY, REFUSED, mongo_errors, mongo_writes
 from fhir_server.store.layout import SUPERSEDED, Document
 from fhir_server.store.versions import Write, superseded
-from fhir_server.store.where import same, still
+from fhir_server.store.where import same, unsigned
 
 Filter = Mapping[str, Any]
 
@@ -67,7 +67,7 @@ class Immediate:
             return
         copy = superseded(previous)
         await self._database.history.update_one(same(copy), {"$setOnInsert": copy}, upsert=True)
-        result = await resources.replace_one(still(previous), document)
+        result = await resources.replace_one(unsigned(previous), document)
         if not result.matched_count:
             raise conflict(BUSY)
 
@@ -142,7 +142,7 @@ class Buffered:
         copies = [superseded(previous) for previous, _ in pairs]
         kept = [UpdateOne(same(copy), {"$setOnInsert": copy}, upsert=True) for copy in copies]
         await self._database.history.bulk_write(kept, ordered=False, session=self.session)
-        successors = [ReplaceOne(still(previous), document) for previous, document in pairs]
+        successors = [ReplaceOne(unsigned(previous), document) for previous, document in pairs]
         result = await held.resources.bulk_write(successors, ordered=False, session=self.session)
         if result.matched_count != len(pairs):
             raise conflict(BUSY)

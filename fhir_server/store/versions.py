@@ -17,6 +17,7 @@ from fhir_server.fhir.version import Version
 from fhir_server.search import contained
 from fhir_server.search.index import Index, index
 from fhir_server.search.types import words
+from fhir_server.store import locks
 from fhir_server.store.bodies import THRESHOLD
 from fhir_server.store.codec import native
 from fhir_server.store.layout import SUPERSEDED, Document, key, version_key
@@ -49,6 +50,9 @@ def stored(
     entries = index(complete, added=tenant.own.added)
     version = Version(tenant.name, resource_type, resource_id, version_id, _zoneless(last_updated), method, body)
     document = {**envelope(version), "body": body, **indexed(complete, entries, tenant)}
+    lock = locks.of(tenant, complete)
+    if lock is not None:
+        document[locks.FIELD] = lock
     if tenant.native == "full":
         document["res"] = native(complete, body) if len(body) <= THRESHOLD else None
     return Write(version, document, entries, previous)

@@ -150,8 +150,13 @@ def same(document: Document) -> Document:
 
 
 def still(document: Document) -> Document:
-    """The current document, if it is still this version: the guard of every replacement."""
+    """The current document, if it is still this version."""
     return {"_id": document["_id"], "v": document["v"]}
+
+
+def unsigned(document: Document) -> Document:
+    """The current document, if nobody has changed or signed it since: the guard of every replacement."""
+    return {**still(document), "lock": document.get("lock")}
 
 
 def _enters_tokens(criteria: Mapping[str, Any]) -> bool:

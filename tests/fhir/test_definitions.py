@@ -134,4 +134,4 @@ def test_operations_by_url() -> None:
         True,
     )
     assert [each.name for each in everything.parameters][:2] == ["start", "end"]
-    assert len(operations()) == 46 + 5
+    assert len(operations()) == 46 + 8

@@ -62,4 +62,4 @@ def test_every_definition_says_what_it_returns() -> None:
         returned = [each for each in definitions.operations()[operation.url].parameters if each.use == "out"]
         # R4 leaves out what $document returns; those of terminology say more than one thing.
         first = returned[0].name if returned else operation.code
-        assert first in ("return", "result", "name", "outcome", "document", "status", "source")
+        assert first in ("return", "result", "name", "outcome", "document", "status", "source", "state")

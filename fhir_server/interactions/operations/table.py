@@ -16,6 +16,7 @@ from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import not_supported
 from fhir_server.interactions.context import APPEND_ONLY, Context, Interaction
 from fhir_server.interactions.operations import (
+    amend,
     diff,
     docref,
     document,
@@ -27,11 +28,13 @@ from fhir_server.interactions.operations import (
     lookup,
     meta,
     parameters,
+    sign,
     status,
     subsumes,
     translate,
     validate_code,
     validation,
+    verify_signature,
 )
 from fhir_server.interactions.operations.operation import Call, Operation
 
@@ -57,6 +60,9 @@ OPERATIONS: Final = (
     Operation(f"{_OURS}Resource-diff", diff.of_instance),
     Operation(f"{_OURS}diff", diff.of_two),
     Operation(f"{_OURS}Resource-lineage", lineage.run, Right.READ),
+    Operation(f"{_OURS}Resource-sign", sign.run, Right.UPDATE, changes=True),
+    Operation(f"{_OURS}Resource-amend", amend.run, Right.UPDATE, changes=True),
+    Operation(f"{_OURS}Resource-verify-signature", verify_signature.run, Right.READ),
     Operation(f"{_R4}Resource-meta-add", meta.add, Right.UPDATE, changes=True),
     Operation(f"{_R4}Resource-meta-delete", meta.delete, Right.UPDATE, changes=True),
 )
