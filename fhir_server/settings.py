@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     session_seconds: int = Field(
         default=43_200, ge=60, description="A person signs in again after so long, whatever happens."
     )
+    audit: bool = Field(
+        default=True,
+        description="Record every request; off with no_auth and memory, and else only on the loopback interface.",
+    )
     log_level: str = Field(default="INFO", description="Least severe log records that are written.")
 
     @model_validator(mode="after")
@@ -79,6 +83,19 @@ class Settings(BaseSettings):
                 f"no_auth serves everyone who can connect, so it refuses the host '{self.host}'; use 127.0.0.1"
             )
         return self
+
+    @model_validator(mode="after")
+    def _unrecorded_is_local(self) -> Settings:
+        if not self.audit and not is_loopback(self.host):
+            raise ValueError(
+                f"without audit nobody learns who saw what, so it refuses the host '{self.host}'; use 127.0.0.1"
+            )
+        return self
+
+    @property
+    def audited(self) -> bool:
+        """Whether requests are recorded: where there is nobody to name, or nothing is kept, they are not."""
+        return self.audit and not self.no_auth and not self.memory
 
     @property
     def issuer_url(self) -> str:

@@ -38,6 +38,7 @@ from fhir_server.store.migrations import migrate
 from fhir_server.store.packages import Packages
 from fhir_server.store.parameters import OwnParameters
 from fhir_server.store.posted import Posted
+from fhir_server.store.recording import Recording
 from fhir_server.store.reindex import Reindexing
 from fhir_server.store.repository import Clock, Repository, now
 from fhir_server.store.revocations import Revocations
@@ -91,7 +92,15 @@ class Store:
         self.holds = Holds(self.of)
         self.certificates = Certificates(self.common.certificates, self.keys)
 
-    def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:
+    def repository(
+        self,
+        tenant: Tenant,
+        caller: Caller,
+        *,
+        clock: Clock = now,
+        new_id: NewId = uuid7,
+        recording: Recording | None = None,
+    ) -> Repository:
         place = self.of(tenant)
 
         def kept(found: Tenant) -> Tenant:
@@ -109,6 +118,7 @@ class Store:
             shelf=self._shelf,
             own=self.parameters,
             latest=latest,
+            recording=recording,
         )
 
     def deferred(self, tenant: Tenant) -> Deferred:
