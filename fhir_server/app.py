@@ -157,7 +157,7 @@ def _provider(settings: Settings, store: Store, keyring: Keyring, sessions: Sess
 
 def _witness(settings: Settings, store: Store) -> Witness | None:
     """What happens at the authorization server is recorded by it; None where nothing is."""
-    return Witness(store, settings.public_url, lambda scope: scope[KEY].request_id) if settings.audited else None
+    return None if store.journal.off else Witness(store, settings.public_url, lambda scope: scope[KEY].request_id)
 
 
 def _origins(settings: Settings, store: Store) -> Origins:
@@ -181,7 +181,7 @@ def _door(settings: Settings, store: Store, tokens: AccessTokens, origins: Origi
         origins=origins,
     )
     admission = Admission(store.tenants, None if settings.no_auth else tokens, Standing(store))
-    return Door(store, admission, manners, Auditing(store, settings.public_url) if settings.audited else None)
+    return Door(store, admission, manners, None if store.journal.off else Auditing(store, settings.public_url))
 
 
 def _sessions(settings: Settings, store: Store) -> Sessions:
