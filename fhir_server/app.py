@@ -23,6 +23,7 @@ from fhir_server.auth.pages import PAGES
 from fhir_server.auth.passwords import Passwords
 from fhir_server.auth.people import People
 from fhir_server.auth.provider import Provider
+from fhir_server.auth.recorded import Witness
 from fhir_server.auth.refusal import OAuthError
 from fhir_server.auth.server import Parts
 from fhir_server.auth.sessions import Limits, Sessions
@@ -36,9 +37,11 @@ from fhir_server.opening import store_of
 from fhir_server.rest import health, log
 from fhir_server.rest.admission import Admission
 from fhir_server.rest.asgi import Receive, Scope, Send
+from fhir_server.rest.auditing import Auditing
 from fhir_server.rest.body import BodyLimits
 from fhir_server.rest.cors import CrossOrigin, Origins
 from fhir_server.rest.door import Door, Manners
+from fhir_server.rest.exchange import KEY
 from fhir_server.rest.recorder import Recorder
 from fhir_server.rest.records import Records
 from fhir_server.rest.render import Compression
@@ -114,6 +117,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
             app.state.provider = _provider(settings, store, keyring, app.state.sessions)
             app.state.vouching = Vouching(store, keyring, Fetching(settings.internal_hosts), settings.public_url)
             app.state.origins = _origins(settings, store)
+            app.state.witness = _witness(settings, store)
             app.state.door = Recorder(
                 _door(settings, store, app.state.provider.tokens, app.state.origins),
                 records=app.state.records,
@@ -151,6 +155,11 @@ def _provider(settings: Settings, store: Store, keyring: Keyring, sessions: Sess
     )
 
 
+def _witness(settings: Settings, store: Store) -> Witness | None:
+    """What happens at the authorization server is recorded by it; None where nothing is."""
+    return None if store.journal.off else Witness(store, settings.public_url, lambda scope: scope[KEY].request_id)
+
+
 def _origins(settings: Settings, store: Store) -> Origins:
     """Those of the operator, and those that the clients of a tenant are registered with."""
 
@@ -172,7 +181,7 @@ def _door(settings: Settings, store: Store, tokens: AccessTokens, origins: Origi
         origins=origins,
     )
     admission = Admission(store.tenants, None if settings.no_auth else tokens, Standing(store))
-    return Door(store, admission, manners)
+    return Door(store, admission, manners, None if store.journal.off else Auditing(store, settings.public_url))
 
 
 def _sessions(settings: Settings, store: Store) -> Sessions:

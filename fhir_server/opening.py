@@ -16,6 +16,6 @@ def store_of(settings: Settings) -> AbstractAsyncContextManager[Store]:
         database=settings.database,
         mongod=settings.mongod,
         kek=settings.kek,
-        audit=settings.audit,
+        audit=settings.audited,
         anchor=settings.anchor,
     )

@@ -42,7 +42,6 @@ class Settings(BaseSettings):
     tenants: frozenset[str] = Field(
         default=frozenset(), description="Tenants to create at start-up if they do not exist."
     )
-    audit: bool = Field(default=True, description="Record what is done; off only together with no_auth or memory.")
     audit_anchor: Path | None = Field(
         default=None,
         description="File outside of MongoDB that checkpoints of the journal are added to.",
@@ -75,6 +74,10 @@ class Settings(BaseSettings):
     session_seconds: int = Field(
         default=43_200, ge=60, description="A person signs in again after so long, whatever happens."
     )
+    audit: bool = Field(
+        default=True,
+        description="Record every request; off with no_auth and memory, and else only on the loopback interface.",
+    )
     log_level: str = Field(default="INFO", description="Least severe log records that are written.")
 
     @model_validator(mode="after")
@@ -86,10 +89,17 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _audit_is_on(self) -> Settings:
-        if not (self.audit or self.no_auth or self.memory):
-            raise ValueError("the journal can be off only where nothing is guarded or kept: with no_auth or memory")
+    def _unrecorded_is_local(self) -> Settings:
+        if not self.audit and not is_loopback(self.host):
+            raise ValueError(
+                f"without audit nobody learns who saw what, so it refuses the host '{self.host}'; use 127.0.0.1"
+            )
         return self
+
+    @property
+    def audited(self) -> bool:
+        """Whether requests are recorded: where there is nobody to name, or nothing is kept, they are not."""
+        return self.audit and not self.no_auth and not self.memory
 
     @property
     def anchor(self) -> Path | None:

@@ -13,9 +13,10 @@ from starlette.responses import RedirectResponse, Response
 from fhir_server.auth import form, provider
 from fhir_server.auth.pages.page import trouble
 from fhir_server.auth.provider import KEPT_BY_NOBODY
+from fhir_server.auth.recorded import Recorded, note
 from fhir_server.auth.refusal import Refused
 
-router = APIRouter(prefix="/auth/{tenant}", tags=["authorization"])
+router = APIRouter(prefix="/auth/{tenant}", route_class=Recorded, tags=["authorization"])
 
 
 @router.get("/authorize", summary="Authorization request", response_class=Response, status_code=303)
@@ -35,6 +36,7 @@ async def _begun(tenant: str, request: Request, params: list[tuple[str, str]]) -
     try:
         pending = await house.authorizations.begin(tenant, params)
     except Refused as problem:
+        note(request, kind="refused", outcome="4", described=problem.error, client=dict(params).get("client_id"))
         return refused(problem)
     # RFC 9700 §4.12: 303, so that a form is never posted on.
     address = f"/auth/{tenant}/sign-in?{urlencode({'request': pending.id})}"

@@ -98,6 +98,7 @@ class ByCode(grants.AuthorizationCodeGrant):
             return Code(taken.content)
         # RFC 6749 §4.1.2: a code in the wrong hands, or twice, takes with it what was given for it.
         LOG.warning("an authorization code was used twice or by another client; its grant has been ended")
+        self.request.noted = {"kind": "replay", "about": taken.content["grant"], "outcome": "8"}
         self.server.wait(self.server.issuing.spoil(self.server.tenant, taken.content["grant"]))
         return None
 
@@ -139,6 +140,7 @@ class ByRefreshToken(grants.RefreshTokenGrant):
             return Turn(grant, number)
         # RFC 9700 §4.14.2: two have it, and nobody knows which of them is the application.
         LOG.warning("a refresh token was used again after its turn; its grant has been ended")
+        self.request.noted = {"kind": "replay", "about": grant_id, "outcome": "8"}
         self.server.wait(self.server.issuing.end(self.server.tenant, grant_id))
         return None
 

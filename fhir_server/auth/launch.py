@@ -16,13 +16,14 @@ from starlette.responses import JSONResponse
 from fhir_server.access.caller import Caller
 from fhir_server.auth import form, provider
 from fhir_server.auth.provider import KEPT_BY_NOBODY
+from fhir_server.auth.recorded import Recorded, note
 from fhir_server.auth.refusal import OAuthError
 from fhir_server.auth.tokens import audience
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.fhir.resource import ID
 from fhir_server.store.connection import Store
 
-router = APIRouter(prefix="/auth/{tenant}", tags=["authorization"])
+router = APIRouter(prefix="/auth/{tenant}", route_class=Recorded, tags=["authorization"])
 
 LIFETIME = timedelta(minutes=5)
 
@@ -51,8 +52,16 @@ async def launch(tenant: str, request: Request) -> JSONResponse:
     claims = await house.bearer(tenant, request)
     if any(each.startswith("patient/") for each in claims["scope"].split()):
         raise OAuthError("insufficient_scope", "A launch begins with a user/ or system/ scope.", 403)
+    note(
+        request,
+        client=claims["client_id"],
+        subject=claims["sub"],
+        fhir_user=claims.get("fhirUser"),
+        token=claims["jti"],
+    )
     said = checked(await form.json_object(request))
     caller = await house.tokens.caller(request.headers["authorization"].partition(" ")[2].strip())
+    note(request, about=said["client_id"], patients=(said["patient"],) if "patient" in said else None)
     made = await begun(house.store, caller, said, house.base_url)
     return JSONResponse(made, 201, headers=dict(KEPT_BY_NOBODY))
 

@@ -14,6 +14,7 @@ from fhir_server.auth.authorization import Authorizations
 from fhir_server.auth.grants import METHODS
 from fhir_server.auth.jwt import Claims, InvalidToken
 from fhir_server.auth.keyring import Keyring
+from fhir_server.auth.recorded import issued, note
 from fhir_server.auth.refusal import OAuthError
 from fhir_server.auth.throttle import Throttle
 from fhir_server.auth.tokens import AccessTokens
@@ -45,11 +46,16 @@ class Provider:
     async def token(self, tenant: str, request: Request, form: Mapping[str, str]) -> Mapping[str, Any]:
         with_headers = server.Form(form, request.headers)
         key = self._key(tenant, request, form)
+        if form.get("grant_type") == "refresh_token":
+            note(request, kind="token-refreshed")
         try:
-            return await server.answered(self.parts, tenant, with_headers)
+            body = await server.answered(self.parts, tenant, with_headers)
         except OAuthError as problem:
             self._count(key, problem)
+            note(request, client=_tried(request, form), **with_headers.noted)
             raise
+        note(request, **issued(body["access_token"]))
+        return body
 
     async def client(
         self, tenant: str, request: Request, form: Mapping[str, str], methods: tuple[str, ...] = METHODS

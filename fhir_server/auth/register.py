@@ -8,10 +8,11 @@ from starlette.responses import JSONResponse
 from fhir_server.auth import form, provider, registration
 from fhir_server.auth.grants import METHODS_OF
 from fhir_server.auth.provider import KEPT_BY_NOBODY
+from fhir_server.auth.recorded import Recorded, note
 from fhir_server.auth.refusal import OAuthError
 from fhir_server.auth.registration import Registered, Unregistrable
 
-router = APIRouter(prefix="/auth/{tenant}", tags=["registration"])
+router = APIRouter(prefix="/auth/{tenant}", route_class=Recorded, tags=["registration"])
 
 CLOSED = "This server registers clients itself; please ask its operator."
 
@@ -32,6 +33,7 @@ async def register(tenant: str, request: Request) -> JSONResponse:
         made = registration.from_metadata(tenant, said, approved=setting == "open")
     except Unregistrable as problem:
         raise OAuthError(problem.error, str(problem)) from problem
+    note(request, client=made.client.client_id, about=made.client.client_id, details=(("scope", made.client.scopes),))
     await house.store.clients.add(made.client)
     return JSONResponse(metadata(made), 201, headers=dict(KEPT_BY_NOBODY))
 

@@ -63,6 +63,8 @@ class Form(OAuth2Request):
         super().__init__("POST", "https://localhost/token", headers=headers)
         self._given = dict(given)
         self.payload = BasicOAuth2Payload(self._given)
+        self.noted: dict[str, str] = {}
+        """What the record of the request is to say."""
 
     @property
     def form(self) -> dict[str, str]:

@@ -16,11 +16,12 @@ from fhir_server.auth import form, provider, server
 from fhir_server.auth.grants import METHODS
 from fhir_server.auth.jwt import Claims, InvalidToken
 from fhir_server.auth.provider import KEPT_BY_NOBODY, Provider
+from fhir_server.auth.recorded import Recorded, note
 from fhir_server.auth.refusal import OAuthError
 from fhir_server.auth.tokens import audience, issuer
 from fhir_server.store.grants import Grant
 
-router = APIRouter(prefix="/auth/{tenant}", tags=["tokens"])
+router = APIRouter(prefix="/auth/{tenant}", route_class=Recorded, tags=["tokens"])
 
 INACTIVE: Mapping[str, Any] = {"active": False}
 """All that is said of a token that is not good, whatever the reason. RFC 7662 §2.2"""
@@ -54,13 +55,16 @@ async def revoke(tenant: str, request: Request) -> Response:
     await house.tenant(tenant)
     given = await form.parameters(request)
     client = await house.client(tenant, request, given)
+    note(request, client=client.client_id)
     if "token" not in given:
         raise OAuthError("invalid_request", "The parameter 'token' is missing.")
     grant = await _grant(house, tenant, given["token"])
     if grant is not None and grant.client == client.client_id:
+        note(request, about=grant.grant_id, subject=grant.user, fhir_user=grant.fhir_user)
         await house.parts.issuing.end(tenant, grant.grant_id)
     claims = await _claims(house, tenant, given["token"])
     if claims is not None and claims["client_id"] == client.client_id:
+        note(request, about=claims["jti"], subject=claims["sub"], fhir_user=claims.get("fhirUser"))
         until = datetime.fromtimestamp(claims["exp"], UTC)
         await house.store.revocations.revoke(tenant, "token", claims["jti"], until)
     return Response(status_code=200, headers=dict(KEPT_BY_NOBODY))

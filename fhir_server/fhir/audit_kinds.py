@@ -84,6 +84,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "replay": Kind(_ALERT, (_ours("replay", "A code or token was used again"),), "E"),
     "decision": Kind(_ALERT, (_ours("decision", "A person allowed or refused an application"),), "E"),
     "launch": Kind(_AUTHENTICATION, (_ours("launch", "Launch of an application prepared"),), "E"),
+    "choice": Kind(Code(DCM, "110112", "Query"), (_ours("choice", "Patients were listed to choose from"),), "E"),
+    "refused": Kind(_ALERT, (_ours("refused", "An application was refused"),), "E"),
     "client": Kind(_ALERT, (_CONFIGURED, _ours("client", "Client changed")), "U"),
     "user": Kind(_ALERT, (_USER_CHANGED, _ours("user", "User changed")), "U"),
     "provider": Kind(_ALERT, (_CONFIGURED, _ours("provider", "Identity provider changed")), "U"),
@@ -137,6 +139,8 @@ MANNERS: Final[Mapping[str, Manner]] = {
     "batch": _manner("batch", "E", None, *_WRITTEN),
     "transaction": _manner("transaction", "E", None, *_WRITTEN),
     "operation": _manner("operation", "E", None, *_ASKED),
+    "async": Manner(Kind(REST, (_ours("async", "An answer was fetched later"),), "R"), None, *_SHOWN),
+    "none": Manner(Kind(REST, (), "E"), None, *_ASKED),
 }
 """By the code of the interaction table."""
 

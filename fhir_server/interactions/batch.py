@@ -26,6 +26,15 @@ async def answered(ctx: Context, outer: EntryRequest, place: int, entry: Entry) 
     """The answer of one entry, or its refusal in the place of one."""
     try:
         request = replace(bundled.request_of(ctx, outer, entry), idempotency_key=_key(outer, place))
-        return bundled.without_body_for_head(request, await ctx.perform(ctx, request))
+        return bundled.without_body_for_head(request, await _performed(ctx, request))
     except FhirError as problem:
         return EntryResponse(problem.status, json.encode(outcome(problem.issues)))
+
+
+async def _performed(ctx: Context, request: EntryRequest) -> EntryResponse:
+    """What it shows and writes is recorded of the batch; what it writes also of itself, with the write."""
+    inside = ctx.inside(ctx.repo.part())
+    answer = await ctx.perform(inside, request)
+    if ctx.repo.recording is not None and inside.repo.recording is not None:
+        ctx.repo.recording.trail.follow(inside.repo.recording.trail)
+    return answer

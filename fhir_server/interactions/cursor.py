@@ -51,6 +51,8 @@ def opened(ctx: Context, asked: str, cursor: str | None) -> Position | None:
     position = open_(cursor, _binding(ctx, asked), ctx.cursor_key)
     owner, *values = position.values
     if owner != ctx.repo.caller.fingerprint:
+        if ctx.repo.recording is not None:
+            ctx.repo.recording.account.alert = "page-link"
         raise forbidden("This page link was made for another caller or for other scopes. Start the search again.")
     return Position(tuple[Any, ...](values))
 

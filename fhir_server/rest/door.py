@@ -17,6 +17,7 @@ from fhir_server.rest import binary, cors, entries, headers, log, negotiation, r
 from fhir_server.rest.address import Address, located
 from fhir_server.rest.admission import Admission
 from fhir_server.rest.asgi import Receive, Scope, Send
+from fhir_server.rest.auditing import Auditing
 from fhir_server.rest.body import BodyLimits, ClientGone
 from fhir_server.rest.cors import Origins
 from fhir_server.rest.exchange import KEY, Exchange
@@ -38,23 +39,23 @@ class Manners:
 
 
 class Door:
-    def __init__(self, store: Store, admission: Admission, manners: Manners):
+    def __init__(self, store: Store, admission: Admission, manners: Manners, auditing: Auditing | None = None):
         self._store = store
         self._admission = admission
         self._manners = manners
+        self._auditing = auditing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange: Exchange = scope[KEY]
         given = dict(scope["headers"])
         try:
-            reply = await self._reply(scope, given, receive, exchange)
-        except FhirError as problem:
-            reply = await render.shaped(render.refusal(problem), _asked_for(scope, given))
+            reply = await self._recorded(scope, given, receive, exchange)
         except ClientGone:
             return
+        except FhirError as problem:
+            reply = await render.shaped(render.refusal(problem), _asked_for(scope, given))
         except Exception:
-            log.failure(exchange.request_id)
-            reply = await render.shaped(render.failure(exchange.request_id), _asked_for(scope, given))
+            reply = await self._failed(scope, given, exchange)
         if b"origin" in given:
             tenant, _, path = scope["path"].removeprefix("/fhir/").partition("/")
             reply.headers = reply.headers + cors.granted(given, path, await self._manners.origins(tenant))
@@ -66,14 +67,35 @@ class Door:
             compression=self._manners.compression,
         )
 
+    async def _recorded(self, scope: Scope, given: Headers, receive: Receive, exchange: Exchange) -> Answer:
+        """The answer, once the event that says so is kept."""
+        refusal: FhirError | None = None
+        try:
+            reply = await self._reply(scope, given, receive, exchange)
+        except FhirError as problem:
+            refusal, reply = problem, await render.shaped(render.refusal(problem), _asked_for(scope, given))
+        except ClientGone:
+            raise
+        except Exception:
+            reply = await self._failed(scope, given, exchange)
+        if self._auditing is not None:
+            await self._auditing.told(scope, exchange, reply.status, refusal)
+        return reply
+
+    async def _failed(self, scope: Scope, given: Headers, exchange: Exchange) -> Answer:
+        log.failure(exchange.request_id)
+        return await render.shaped(render.failure(exchange.request_id), _asked_for(scope, given))
+
     async def _reply(self, scope: Scope, given: Headers, receive: Receive, exchange: Exchange) -> Answer:
         address = located(scope)
         given = headers.checked(scope["headers"], given)
         if cors.is_preflight(scope["method"], given):
+            exchange.unrecorded = True
             return Answer(204, cors.preflight(given, address.path, await self._manners.origins(address.tenant)))
         if address.path == SMART_PATH and scope["method"] in ("GET", "HEAD"):
+            exchange.unrecorded = True
             return await self._configuration(address.tenant)
-        ctx = await self._context(scope["method"], address, given, exchange)
+        ctx = await self._context(scope, address, given, exchange)
         wanted = negotiation.wanted(given, address.query)
         entry = entries.asked(scope["method"], address, given)
         entry, interaction, path = await self._resolved(entry, given, receive, exchange)
@@ -92,11 +114,12 @@ class Door:
         body = json.encode(smart(self._manners.public_url, tenant))
         return Answer(200, [*render.FIXED, (b"content-type", b"application/json")], body)
 
-    async def _context(self, method: str, address: Address, given: Headers, exchange: Exchange) -> Context:
-        tenant, caller = await self._admission.admit(method, address, given)
+    async def _context(self, scope: Scope, address: Address, given: Headers, exchange: Exchange) -> Context:
+        tenant, caller = await self._admission.admit(scope["method"], address, given)
         exchange.tenant, exchange.client_id, exchange.token_id = tenant.name, caller.client_id, caller.token_id
+        recording = self._auditing.begun(scope, exchange, address, tenant, caller) if self._auditing else None
         return context(
-            self._store.repository(tenant, caller),
+            self._store.repository(tenant, caller, recording=recording),
             base=f"{self._manners.public_url}/fhir/{tenant.name}",
             cursor_key=await self._store.keys.cursor(tenant.name),
         )
@@ -114,6 +137,11 @@ class Door:
         exchange.interaction, exchange.resource_type = interaction.code, path.get("resource_type")
         if entry.path and entry.method in entries.WITH_BODY:
             entry = await entries.filled(entry, path, given, receive, self._manners.body)
+        if exchange.recorded is not None:
+            asked, _ = exchange.recorded
+            asked.interaction = interaction.code
+            if entry.path.endswith(entries.SEARCH):
+                asked.url = entry.url
         return entry, interaction, path
 
 

@@ -8,7 +8,9 @@ import time
 from dataclasses import dataclass
 from itertools import count
 
+from fhir_server.interactions.events import Asked
 from fhir_server.rest.asgi import Scope
+from fhir_server.store.recording import Recording
 
 KEY = "fhir_server.exchange"
 """Where an exchange travels in the ASGI scope."""
@@ -38,6 +40,10 @@ class Exchange:
     status: int = 0
     sent: int = 0
     seconds: float = 0.0
+    unrecorded: bool = False
+    """It is about nobody's data."""
+    recorded: tuple[Asked, Recording] | None = None
+    """As the event that it leaves sees it."""
 
     @classmethod
     def of(cls, scope: Scope) -> Exchange:

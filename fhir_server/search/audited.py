@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from fhir_server.fhir.audit import Action, Agent, Code, Entity, Event, Outcome, agent_json, entity_json, resource_of
@@ -51,7 +52,7 @@ def index_of(event: Event, resource_id: str, added: ParameterSet = R4) -> Index:
 
 
 def _union(parts: Iterable[tuple[str, ...]]) -> list[str]:
-    return list(dict.fromkeys(entry for part in parts for entry in part))
+    return list(dict.fromkeys(chain.from_iterable(parts)))
 
 
 def _indexed(elements: Resource) -> Part:

@@ -14,14 +14,12 @@ from fhir_server.fhir.outcome import FhirError
 from fhir_server.search.include import Include, Key
 from fhir_server.store.database import Database, Held, Session
 from fhir_server.store.errors import mongo_errors
-from fhir_server.store.layout import SHOWN, Document
+from fhir_server.store.layout import Document
 from fhir_server.store.matches import SLOWEST
 from fhir_server.store.where import Where
 
 ROUNDS = 10
 """How often `:iterate` goes on from what the round before has found."""
-
-WANTED = {**SHOWN, "tok": 1}
 
 Candidates = tuple[Held, Document]
 """Where they are, and the filter that finds them."""
@@ -107,7 +105,7 @@ class Companions:
 
     async def _add(self, filters: Sequence[Candidates]) -> None:
         left = self.most - len(self.found)
-        documents = await self._read(filters, left + 1, WANTED)
+        documents = await self._read(filters, left + 1, {**self.where.shown, "tok": 1})
         self.complete = self.complete and len(documents) <= left
         self.found += documents[:left]
         self._note((each["rt"], each["id"]) for each in documents[:left])

@@ -40,6 +40,7 @@ from fhir_server.store.packages import Packages
 from fhir_server.store.parameters import OwnParameters
 from fhir_server.store.posted import Posted
 from fhir_server.store.processes import Processes
+from fhir_server.store.recording import Recording
 from fhir_server.store.reindex import Reindexing
 from fhir_server.store.repository import Clock, Repository, now
 from fhir_server.store.revocations import Revocations
@@ -98,7 +99,15 @@ class Store:
         self.certificates = Certificates(self.common.certificates, self.keys)
         self.signing = Signing(self.keys, self.step_ups)
 
-    def repository(self, tenant: Tenant, caller: Caller, *, clock: Clock = now, new_id: NewId = uuid7) -> Repository:
+    def repository(
+        self,
+        tenant: Tenant,
+        caller: Caller,
+        *,
+        clock: Clock = now,
+        new_id: NewId = uuid7,
+        recording: Recording | None = None,
+    ) -> Repository:
         place = self.of(tenant)
 
         def kept(found: Tenant) -> Tenant:
@@ -118,6 +127,7 @@ class Store:
             latest=latest,
             mark=None if self.journal.off else self.journal.marked,
             signing=self.signing,
+            recording=recording,
         )
 
     def deferred(self, tenant: Tenant) -> Deferred:
@@ -213,7 +223,8 @@ async def opened(
             await _check(client, url)
             store = Store(client, database, kek=wrapping)
         await _prepare(store)
-        store.journal.off = not audit
+        # Without a mongod the store falls back to memory, whatever the settings say.
+        store.journal.off = not audit or store.common.in_memory
         store.journal.keeping.anchor = AnchorFile(anchor) if anchor else None
         stack.push_async_callback(store.journal.close)
         yield store

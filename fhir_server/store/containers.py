@@ -18,8 +18,9 @@ from fhir_server.search.query import Query
 from fhir_server.search.term import Filter, none_of
 from fhir_server.store.database import Database, Session
 from fhir_server.store.errors import mongo_errors
-from fhir_server.store.layout import SHOWN, Document
+from fhir_server.store.layout import Document
 from fhir_server.store.matches import SLOWEST
+from fhir_server.store.recording import Trail
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.versions import version_of
 from fhir_server.store.where import Where, both
@@ -43,6 +44,7 @@ class Containers:
     where: Where
     tenant: Tenant
     session: Session | None = None
+    trail: Trail | None = None
 
     async def rows(self, query: Query, after: Place | None, most: int) -> list[Row]:
         """The next results, by the keys of the containers."""
@@ -79,7 +81,7 @@ class Containers:
 
     def _cursor(self, found: Filter) -> Any:
         return (
-            self.database.plain.find(found, {**SHOWN, "_id": 1}, session=self.session, max_time_ms=SLOWEST)
+            self.database.plain.find(found, {**self.where.shown, "_id": 1}, session=self.session, max_time_ms=SLOWEST)
             .sort("_id")
             .hint(FIELD)
         )
@@ -90,6 +92,8 @@ class Containers:
         return documents
 
     async def _of(self, document: Document, query: Query) -> list[Row]:
+        if self.trail is not None:
+            self.trail.show(document)
         with mongo_errors:
             body = await self.database.bodies.body(document)
         version = version_of(self.tenant.name, document, body)

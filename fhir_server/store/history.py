@@ -11,7 +11,7 @@ from fhir_server.fhir.definitions import resource_types
 from fhir_server.search.page import Position
 from fhir_server.store.database import Collection, Database, Session
 from fhir_server.store.errors import mongo_errors
-from fhir_server.store.layout import SHOWN, Document, Keys
+from fhir_server.store.layout import Document, Keys
 from fhir_server.store.versions import updated
 from fhir_server.store.where import Where, between, both
 
@@ -95,7 +95,7 @@ class History:
 
     async def _read(self, scan: Scan, request: Request) -> list[Document]:
         limit = request.count + request.ties
-        wanted = {**SHOWN, "_id": 1}
+        wanted = {**self.where.shown, "_id": 1}
         cursor = scan.collection.find(scan.found, wanted, session=self.session, limit=limit, batch_size=limit)
         return await (cursor.sort(scan.order).hint(scan.index) if scan.index else cursor).to_list()
 

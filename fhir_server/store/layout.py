@@ -64,6 +64,9 @@ BODIES = "bodies"
 SHOWN = {"_id": 0, "body": 1, "file": 1, "rt": 1, "id": 1, "v": 1, "lu": 1, "m": 1}
 """What a `Version` is made of."""
 
+RECORDED = {**SHOWN, "cmp": 1}
+"""The same, and whose data it is."""
+
 SUPERSEDED = {"res": 0, "txt": 0, "con": 0}
 """What a version keeps when it moves to the history: not the native form, the words and what it contains."""
 

@@ -14,7 +14,7 @@ from fhir_server.search.page import Position
 from fhir_server.search.plan import KEY, Plan
 from fhir_server.store.database import Database, Session
 from fhir_server.store.errors import mongo_errors
-from fhir_server.store.layout import SHOWN, Document
+from fhir_server.store.layout import Document
 from fhir_server.store.where import Where
 
 SLOWEST = 10_000
@@ -97,7 +97,7 @@ class Matches:
 
     async def _documents(self, plan: Plan, limit: int) -> list[Document]:
         found, hint = self.located(plan)
-        wanted = {**SHOWN, **dict.fromkeys(plan.projection, 1)}
+        wanted = {**self.where.shown, **dict.fromkeys(plan.projection, 1)}
         if plan.pipeline:
             return await self._computed(found, wanted, plan, limit, hint)
         if not plan.sort and self.database.in_memory:

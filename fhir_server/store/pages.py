@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fhir_server.fhir.outcome import gone
@@ -11,6 +11,7 @@ from fhir_server.search.page import Position
 from fhir_server.store.bodies import Bodies
 from fhir_server.store.errors import mongo_errors
 from fhir_server.store.layout import Document
+from fhir_server.store.recording import Trail
 from fhir_server.store.versions import version_of
 
 
@@ -36,18 +37,28 @@ class Shown:
 
     bodies: Bodies
     tenant: str
+    trail: Trail | None = None
 
     async def living(self, document: Document) -> Version:
         if document["m"] == "DELETE":
             raise gone(document["rt"], document["id"])
-        return await self._version(document)
+        version = await self._version(document)
+        self.note([document])
+        return version
 
     async def versions(self, documents: Sequence[Document]) -> tuple[Version, ...]:
         """A page at once, without what was destroyed."""
         with mongo_errors:
             bodies = await self.bodies.bodies(documents)
-        found = zip(documents, bodies, strict=True)
-        return tuple([version_of(self.tenant, each, body) for each, body in found if body is not None])
+        found = [(each, body) for each, body in zip(documents, bodies, strict=True) if body is not None]
+        self.note(each for each, _ in found)
+        return tuple([version_of(self.tenant, each, body) for each, body in found])
+
+    def note(self, documents: Iterable[Document]) -> None:
+        """Everything that is shown comes by here."""
+        if self.trail is not None:
+            for each in documents:
+                self.trail.show(each)
 
     async def _version(self, document: Document) -> Version:
         with mongo_errors:

@@ -31,11 +31,12 @@ from fhir_server.store.history import History, Request, position
 from fhir_server.store.holds import refuse_held
 from fhir_server.store.ids import NewId, uuid7
 from fhir_server.store.joins import Joins
-from fhir_server.store.layout import AUDITED, SHOWN, SUPERSEDED, Document, Filter
+from fhir_server.store.layout import AUDITED, RECORDED, SHOWN, SUPERSEDED, Document, Filter
 from fhir_server.store.lineage import Lineage
 from fhir_server.store.matches import Matches
 from fhir_server.store.pages import Included, Page, Shown
 from fhir_server.store.parameters import OwnParameters
+from fhir_server.store.recording import Recording
 from fhir_server.store.shelf import Shelf
 from fhir_server.store.signing import Attestations, Signing
 from fhir_server.store.tenants import Tenant
@@ -71,14 +72,16 @@ class Repository:
         latest: Latest | None = None,
         mark: Mark | None = None,
         signing: Signing | None = None,
+        recording: Recording | None = None,
     ):
         self.tenant = tenant
         self.caller = caller
         self.new_id = new_id
         self._clock = clock
         self._database = database
-        self._where = Where(tenant.name, caller)
-        self._shown = Shown(database.bodies, tenant.name)
+        self.recording = recording
+        self._where = Where(tenant.name, caller, RECORDED if recording else SHOWN)
+        self._shown = Shown(database.bodies, tenant.name, recording.trail if recording else None)
         self._unit: Unit = unit or Immediate(database)
         self._shelf = shelf
         self.own = own
@@ -99,20 +102,22 @@ class Repository:
 
     async def current(self, resource_type: str, resource_id: str, right: Right = Right.READ) -> Version:
         """read: the current version. https://hl7.org/fhir/R4/http.html#read"""
-        document = await self._unit.read(self._where.instance(resource_type, resource_id, right), SHOWN)
+        document = await self._unit.read(self._where.instance(resource_type, resource_id, right), self._where.shown)
         if document is None:
             raise not_found(resource_type, resource_id)
         return await self._shown.living(document)
 
     async def at(self, resource_type: str, resource_id: str, version_id: str) -> Version:
         """vread: one version, if the current one and that one may be seen. https://hl7.org/fhir/R4/http.html#vread"""
-        document = await self._unit.read(self._where.instance(resource_type, resource_id, Right.READ), SHOWN)
+        document = await self._unit.read(
+            self._where.instance(resource_type, resource_id, Right.READ), self._where.shown
+        )
         if document is None:
             raise not_found(resource_type, resource_id)
         if str(document["v"]) != version_id:
             past = self._where.superseded(resource_type, resource_id, version_id, Right.READ)
             with mongo_errors:
-                document = await self._database.history.find_one(past, SHOWN, session=self._unit.session)
+                document = await self._database.history.find_one(past, self._where.shown, session=self._unit.session)
         if document is None:
             raise unknown_version(resource_type, resource_id, version_id)
         return await self._shown.living(document)
@@ -180,7 +185,7 @@ class Repository:
     async def containers(self) -> Containers:
         """Of contained resources. https://hl7.org/fhir/R4/search.html#contained"""
         await self._unit.flush()
-        return Containers(self._database, self._where, self.tenant, self._unit.session)
+        return Containers(self._database, self._where, self.tenant, self._unit.session, self._shown.trail)
 
     async def resolved(self, query: Query) -> Query:
         """The query with its conditions on other resources, if it has any, come down to ids.
@@ -267,23 +272,30 @@ class Repository:
         created: set[tuple[str, str]] = set()
         types: set[str] = set()
 
-        async def attempt(unit: Buffered) -> T:
+        async def attempt(unit: Buffered) -> tuple[T, Recording | None]:
             unit.created, unit.types = created, types
-            return await work(self._within(unit))
+            inside = self._within(unit)
+            result = await work(inside)
+            if inside.recording is not None and unit.session is not None:
+                await unit.flush()
+                await inside.recording.within(unit.session)
+            return result, inside.recording
 
         try:
-            result = await transactions.run(self._database, attempt)
+            result, recorded = await transactions.run(self._database, attempt)
         except FhirError as problem:
             await self._refuse_hidden(problem, created)
             raise
+        if self.recording is not None and recorded is not None:
+            await self.recording.committed(recorded)
         if self._latest and self.own and definitions.TYPE in types:
             self.tenant = await self._latest()
             self.own.jobs.added.set()
         return result
 
     async def _informed(self, resource_type: str, work: Callable[[Repository], Awaitable[T]]) -> T:
-        """A write by what the tenant is; one that changes what the tenant is happens as a whole."""
-        if resource_type == definitions.TYPE:
+        """A write by what the tenant is; one that changes what the tenant is, or is recorded, happens as a whole."""
+        if resource_type == definitions.TYPE or self.recording is not None:
             return await self.transaction(work)
         return await work(self) if self._unit.session else await self._renewing(lambda: work(self))
 
@@ -312,7 +324,7 @@ class Repository:
 
     async def several(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Version]:
         """The current versions of these, with one query; those that the caller would not find are left out."""
-        living = await self._those(set(keys), Right.READ, SHOWN)
+        living = await self._those(set(keys), Right.READ, self._where.shown)
         return {(each.resource_type, each.resource_id): each for each in await self._shown.versions(living)}
 
     async def _those(self, keys: Iterable[tuple[str, str]], right: Right, wanted: Filter) -> list[Document]:
@@ -390,7 +402,14 @@ class Repository:
         assert self._shelf is not None, "a repository of a store has a shelf"
         await self._shelf.fill(self.tenant, library)
 
+    def part(self) -> Repository:
+        """For an entry of a batch, which is recorded by itself where it writes."""
+        return self._with(self._unit, self.recording.part() if self.recording else None)
+
     def _within(self, unit: Unit) -> Repository:
+        return self._with(unit, self.recording.attempt() if self.recording else None)
+
+    def _with(self, unit: Unit, recording: Recording | None) -> Repository:
         more: dict[str, Any] = {
             "unit": unit,
             "shelf": self._shelf,
@@ -398,6 +417,7 @@ class Repository:
             "latest": self._latest,
             "mark": self._mark,
             "signing": self.signing,
+            "recording": recording,
         }
         return Repository(self._database, self.tenant, self.caller, clock=self._clock, new_id=self.new_id, **more)
 
@@ -411,6 +431,8 @@ class Repository:
             locks.refuse(write.previous)
         try:
             await self._unit.store(write)
+            if self.recording is not None:
+                self.recording.trail.write(write)
             if self.own and write.version.resource_type == definitions.TYPE:
                 await definitions.follow(self.own, write.version, self._unit)
         except FhirError as problem:
@@ -444,5 +466,8 @@ class Repository:
             raise forbidden(f"This access token gives no right to write a {version.resource_type} like this one.")
 
     async def _known(self, resource_type: str, resource_id: str) -> None:
-        if await self._unit.read(self._where.instance(resource_type, resource_id, Right.READ), SHOWN) is None:
+        if (
+            await self._unit.read(self._where.instance(resource_type, resource_id, Right.READ), self._where.shown)
+            is None
+        ):
             raise not_found(resource_type, resource_id)

@@ -7,7 +7,7 @@ https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from fhir_server.access.restriction import Restriction, restriction
 from fhir_server.access.right import Right
 from fhir_server.fhir.definitions import resource_types
 from fhir_server.fhir.outcome import FhirError
-from fhir_server.store.layout import Document, key, type_range, version_key
+from fhir_server.store.layout import SHOWN, Document, key, type_range, version_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class Where:
 
     tenant: str
     caller: Caller
+    shown: Document = field(default_factory=lambda: SHOWN)
+    """What is read of a document that is shown; its patients too where that is recorded."""
 
     def allowed(self, resource_type: str, right: Right) -> Restriction:
         """Raises 403 where the caller has no such right on the type at all."""

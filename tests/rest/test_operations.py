@@ -60,7 +60,7 @@ async def test_a_request_is_one_line_without_a_patient(
 async def test_a_failure_is_logged_whole(
     served: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the reason")
 
     monkeypatch.setattr(served.app.state.store, "repository", broken)

@@ -16,6 +16,7 @@ from fhir_server.auth.pages.consenting import CONTEXT, LASTING
 from fhir_server.auth.pages.forms import received
 from fhir_server.auth.pages.labels import name_of
 from fhir_server.auth.pages.page import PageRoute, show, signed_in, store_of, to
+from fhir_server.auth.recorded import note
 from fhir_server.auth.sessions import Visit
 from fhir_server.store.grants import Grant
 
@@ -64,9 +65,11 @@ async def take_back(tenant: str, request: Request) -> Response:
     form = await received(request, tenant)
     if form.visit.missing or form.visit.user is None:
         return to(form.visit.missing or "sign-in")
+    note(request, user=form.visit.user)
     store = store_of(request)
     grant = await store.grants.get(tenant, form["grant"])
     if grant is not None and grant.user == form.visit.user.user_id:
+        note(request, client=grant.client, about=grant.grant_id)
         await store.grants.end(tenant, grant.grant_id)
         await store.revocations.revoke(tenant, "grant", grant.grant_id)
     return to("account", said="revoked")

@@ -18,6 +18,7 @@ from fhir_server.auth.pages.forms import received
 from fhir_server.auth.pages.labels import encounter_label, patient_label
 from fhir_server.auth.pages.page import PageRoute, Problem, show, store_of, to, visit_of
 from fhir_server.auth.person import Person
+from fhir_server.auth.recorded import note
 from fhir_server.auth.sessions import Visit
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.fhir.resource import Resource
@@ -86,7 +87,10 @@ async def encounter_chosen(tenant: str, request: Request) -> Response:
 async def patient_of(request: Request, visit: Visit, resource_id: str) -> Resource | None:
     """A patient whom the person of this visit may choose; there is no other."""
     person = visit.person
-    return await acting.patient_of(store_of(request), visit.tenant, person, resource_id) if person else None
+    found = await acting.patient_of(store_of(request), visit.tenant, person, resource_id) if person else None
+    if found is not None:
+        note(request, user=visit.user, patients=(resource_id,))
+    return found
 
 
 async def _patients(
@@ -102,6 +106,7 @@ async def _patients(
         few = seen.confined(("Patient",)) or acting.limited_to(person) is not None
         if few or any(asked.values()):
             found = await _searched(request, visit, person, asked)
+            note(request, user=visit.user, patients=tuple(each["id"] for each in found[:SHOWN]))
     except FhirError as problem:
         if problem.status >= 500:
             raise
@@ -153,6 +158,7 @@ async def _listed_encounters(request: Request, visit: Visit, pending: Pending) -
     person, patient_id = visit.person, pending.patient or chosen(visit, pending).get("patient")
     if person is None or patient_id is None:
         return []
+    note(request, user=visit.user, patients=(patient_id,))
     query = [("patient", patient_id), ("_sort", "-date"), ("_count", str(SHOWN))]
     try:
         return await _search(request, visit, person, "Encounter", query)

@@ -21,6 +21,7 @@ from fhir_server.auth.pages.forms import received
 from fhir_server.auth.pages.labels import name_of
 from fhir_server.auth.pages.page import PageRoute, show, to, visit_of
 from fhir_server.auth.person import Person
+from fhir_server.auth.recorded import note
 from fhir_server.auth.refusal import Refused
 from fhir_server.auth.sessions import Visit
 
@@ -56,7 +57,9 @@ async def consented(tenant: str, request: Request) -> Response:
     form = await received(request, tenant)
     pending = await asking(request, form.visit, form["request"])
     person, choice = form.visit.person, chosen(form.visit, pending)
+    note(request, user=form.visit.user, client=pending.client_id)
     if form["decision"] != "allow" or person is None:
+        note(request, outcome="4", described="refused by the person")
         return await answer(request, pending, "access_denied")
     if _unchosen(form.visit, pending):
         return to("continue", pending.id)
@@ -64,6 +67,8 @@ async def consented(tenant: str, request: Request) -> Response:
     if not set(given) - CONTEXT:
         return await _asking(request, form.visit, pending, ticked=form.all("scope"), error=NOTHING)
     patient, encounter = choice.get("patient"), choice.get("encounter") or None
+    whose = pending.patient or patient
+    note(request, details=(("scope", " ".join(given)),), patients=(whose,) if whose else None)
     try:
         location = await authorizations(request).approve(pending, person, given, patient, encounter)
     except Refused as problem:

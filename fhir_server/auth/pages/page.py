@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from fhir_server.auth.passwords import Busy
+from fhir_server.auth.recorded import recorded
 from fhir_server.auth.sessions import Sessions, Visit
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.store.connection import Store
@@ -54,7 +55,7 @@ class PageRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()
 
-        async def answered(request: Request) -> Response:
+        async def shown(request: Request) -> Response:
             try:
                 return await answer(request)
             except Elsewhere as found:
@@ -63,6 +64,12 @@ class PageRoute(APIRoute):
                 return trouble(problem.status, problem.title, problem.said)
             except Busy:
                 return trouble(503, "Please try again in a moment", "Too many people are signing in at this moment.")
+
+        kept = recorded(shown)
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await kept(request)
             except FhirError as problem:
                 if problem.status < 500:
                     raise

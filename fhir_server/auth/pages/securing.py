@@ -17,6 +17,7 @@ from fhir_server.auth.pages.page import PageRoute, safe, sessions, show, to, vis
 from fhir_server.auth.pages.signing_in import WRONG_CODE, later
 from fhir_server.auth.passwords import ALONE, WITH_SECOND
 from fhir_server.auth.people import CODE, SEVERAL, NotProven
+from fhir_server.auth.recorded import note
 from fhir_server.auth.sessions import Visit
 from fhir_server.store.sessions import Session
 from fhir_server.store.users import User
@@ -40,6 +41,7 @@ async def enrolled(tenant: str, request: Request) -> Response:
     secret = visit.session.notes.get("enrol") if visit.session else None
     if not _may_enrol(visit) or visit.user is None or visit.session is None or secret is None:
         return to(visit.missing or "account", authorization)
+    note(request, user=visit.user, about="second factor")
     secret = await people(request).users.unsealed(visit.user, secret)
     try:
         codes = await people(request).enrol(visit.user, secret, form["code"])
@@ -55,8 +57,10 @@ async def recovery_codes(tenant: str, request: Request) -> Response:
     visit = form.visit
     if visit.missing or visit.user is None or visit.session is None or not visit.user.secret:
         return to(visit.missing or "account")
+    note(request, user=visit.user, about="recovery codes")
     said = await _not_proven(request, visit.user, form["password"])
     if said:
+        note(request, outcome="8", described="not proven")
         return to("account", said="password") if said == WRONG_PASSWORD else to("account", said="wait")
     codes = await people(request).new_recovery_codes(visit.user)
     return show(request, visit, "recovery_codes", codes=codes, authorization="")
@@ -76,6 +80,7 @@ async def password_chosen(tenant: str, request: Request) -> Response:
     visit, authorization, user, session = form.visit, form["request"], form.visit.user, form.visit.session
     if visit.missing not in (None, "password") or user is None or session is None:
         return to(visit.missing or "sign-in", authorization)
+    note(request, user=user)
     errors = {}
     # A password that was given by somebody else has just been typed, a moment ago, by whoever has to choose another.
     if visit.missing is None and (said := await _not_proven(request, user, form["current"])):

@@ -26,6 +26,7 @@ from fhir_server.auth.pages.page import (
     visit_of,
 )
 from fhir_server.auth.people import PASSWORD, RECOVERY, SEVERAL, NotProven
+from fhir_server.auth.recorded import note
 from fhir_server.auth.sessions import Visit, missing
 from fhir_server.auth.totp import digest
 from fhir_server.store.users import User
@@ -64,6 +65,7 @@ async def signed_in(tenant: str, request: Request) -> Response:
             tenant, form["username"], form["password"], host=host, device=form.visit.device
         )
     except NotProven as problem:
+        note(request, user=await people(request).users.get(tenant, form["username"]))
         return await sign_in_page(
             request,
             form.visit,
@@ -73,6 +75,7 @@ async def signed_in(tenant: str, request: Request) -> Response:
             authorization=form["request"],
             username=form["username"][:128],
         )
+    note(request, user=user, details=(("method", PASSWORD),))
     response = await advanced(request, form.visit, user, (PASSWORD,), form["request"])
     if missing(form.visit.tenant, user, (PASSWORD,)) is None:
         await _remember(request, response, form, user)
@@ -95,12 +98,14 @@ async def second_factor_given(tenant: str, request: Request) -> Response:
     visit, authorization = form.visit, form["request"]
     if visit.missing != "second-factor" or visit.user is None or visit.session is None:
         return to(visit.missing or "continue", authorization)
+    note(request, user=visit.user)
     try:
         method = await people(request).by_code(visit.user, form["code"])
     except NotProven as problem:
         said = later(problem.wait) if problem.wait else WRONG_CODE
         status = 429 if problem.wait else 403
         return show(request, visit, "second_factor", status=status, errors={"code": said}, authorization=authorization)
+    note(request, details=(("method", method),))
     response = await advanced(request, visit, visit.user, (*visit.session.methods, method, SEVERAL), authorization)
     if method != RECOVERY:
         await _remember(request, response, form, visit.user)
@@ -112,6 +117,7 @@ async def sign_out(tenant: str, request: Request) -> Response:
     """Everywhere, for who is wholly signed in; who is halfway gives up this attempt only."""
     form = await received(request, tenant)
     user, session = form.visit.user, form.visit.session
+    note(request, user=user)
     if session is not None and form.visit.missing:
         await people(request).leave(session)
     elif user is not None:

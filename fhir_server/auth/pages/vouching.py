@@ -15,6 +15,7 @@ from fhir_server.auth import form
 from fhir_server.auth.pages.asking import advanced, asked, vouching
 from fhir_server.auth.pages.page import NOWHERE, PageRoute, Problem, set_cookie, visit_of
 from fhir_server.auth.pages.signing_in import https_only, sign_in_page
+from fhir_server.auth.recorded import note
 from fhir_server.auth.refusal import OAuthError
 from fhir_server.auth.sessions import Visit
 from fhir_server.auth.upstream import NotVouched, Wish
@@ -53,6 +54,7 @@ async def provider_answer(tenant: str, request: Request) -> Response:
         found = await vouching(request).finish(tenant, visit.cookie, _answer(request))
     except NotVouched as problem:
         return await _not_vouched(request, visit, problem)
+    note(request, user=found.user, details=tuple(("method", each) for each in found.methods))
     return await advanced(request, visit, found.user, found.methods, found.request, since=found.since)
 
 
