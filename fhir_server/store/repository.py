@@ -77,7 +77,7 @@ class Repository:
         self.new_id = new_id
         self._clock = clock
         self._database = database
-        self._where = Where(tenant.name, caller)
+        self._where = Where(tenant.name, caller, tenant.blinding)
         self._shown = Shown(database.bodies, tenant.name)
         self._unit: Unit = unit or Immediate(database)
         self._shelf = shelf
