@@ -11,6 +11,9 @@ from urllib.parse import parse_qsl
 
 from fhir_server.fhir import definitions
 from fhir_server.fhir.outcome import FhirError
+from fhir_server.search import registry
+from fhir_server.search.blinding import Blinding
+from fhir_server.search.own import Own
 from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
 
@@ -23,7 +26,7 @@ class InvalidCriteria(ValueError):
 
 
 @lru_cache(maxsize=4096)
-def compiled(resource_type: str, criteria: str) -> Mapping[str, Any]:
+def compiled(resource_type: str, criteria: str, blinding: Blinding | None = None) -> Mapping[str, Any]:
     """The filter of `category=http://…|laboratory`: plain parameters of the type, neither modifiers nor chains."""
     query = parse_qsl(criteria, keep_blank_values=True)
     known = definitions.search_parameters(resource_type)
@@ -33,7 +36,8 @@ def compiled(resource_type: str, criteria: str) -> Mapping[str, Any]:
         if not value:
             raise InvalidCriteria(f"'{name}' has no value.")
     try:
-        wanted = plan(parse((resource_type,), query, lenient=False, base="")).criteria
+        with registry.using(Own(blinding=blinding)):
+            wanted = plan(parse((resource_type,), query, lenient=False, base="")).criteria
     except FhirError as problem:
         raise InvalidCriteria(str(problem)) from problem
     if not INDEXED.issuperset(_fields(wanted)):

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fhir_server.fhir.outcome import not_supported
 from fhir_server.fhir.resource import Resource
+from fhir_server.search.blinding import Blinding
 from fhir_server.search.index import index
 from fhir_server.search.match import matches
 from fhir_server.search.own import R4
@@ -26,15 +27,15 @@ UNKEPT: Final = frozenset({"cmp", "d"})
 """A contained resource is in the compartments of its container, and in the order of containers."""
 
 
-def entries(resource: Resource, *, worded: bool) -> list[dict[str, Any]]:
+def entries(resource: Resource, *, worded: bool, blinding: Blinding | None) -> list[dict[str, Any]]:
     """What each contained resource is found by; none for most resources."""
-    return [_entry(each, worded) for each in resource.get("contained", ())]
+    return [_entry(each, worded, blinding) for each in resource.get("contained", ())]
 
 
-def _entry(resource: Resource, worded: bool) -> dict[str, Any]:
+def _entry(resource: Resource, worded: bool, blinding: Blinding | None) -> dict[str, Any]:
     """Its type is among its tokens too, so that there is always one to enter the index with."""
     resource_type = resource["resourceType"]
-    found = index(resource, added=R4).as_document()
+    found = index(resource, added=R4, blinding=blinding).as_document()
     kept = {name: value for name, value in found.items() if value and name not in UNKEPT}
     kept["tok"] = [resource_type, *found["tok"]]
     if worded:
@@ -52,9 +53,10 @@ def wanted(query: Query, types: Sequence[str]) -> Filter:
     return all_of([own, asked])
 
 
-def places(resource: Resource, asked: Filter, *, worded: bool) -> list[int]:
+def places(resource: Resource, asked: Filter, *, worded: bool, blinding: Blinding | None) -> list[int]:
     """Where the contained resources are that match."""
-    return [number for number, each in enumerate(entries(resource, worded=worded)) if matches(each, asked)]
+    held = entries(resource, worded=worded, blinding=blinding)
+    return [number for number, each in enumerate(held) if matches(each, asked)]
 
 
 def checked(query: Query) -> Query:

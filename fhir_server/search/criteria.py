@@ -12,11 +12,13 @@ from difflib import get_close_matches
 from fhir_server.fhir import definitions
 from fhir_server.fhir.outcome import FhirError, bad_value, error, not_supported
 from fhir_server.search import registry
+from fhir_server.search.blinding import check_modifier
 from fhir_server.search.index import LISTED
 from fhir_server.search.parameter import Parameter
 from fhir_server.search.query import Criterion, Join, Query
+from fhir_server.search.sensitive import BLINDED, Treatment
 from fhir_server.search.term import NOTHING, Asked, Filter, Term, any_of, none_of, present, present_row
-from fhir_server.search.types import position, reference, words
+from fhir_server.search.types import position, reference, string, words
 from fhir_server.search.values import alternatives
 
 HAS = "_has:"
@@ -80,7 +82,7 @@ def _own(types: tuple[str, ...], name: str, value: str, asked: Asked) -> Criteri
     if not all(values):
         raise bad_value(f"One of the values of '{name}' is empty: '{value}'.")
     found = [parameter(code, each) for each in types or ("",)]
-    terms = [_term(each, modifier, values, asked) for each in found]
+    terms = [_term(each, name, modifier, values, asked) for name, each in zip(types or ("",), found, strict=True)]
     return Criterion(found[0], modifier, over_types(types, terms))
 
 
@@ -202,14 +204,26 @@ def _unknown(code: str, resource_type: str, known: Mapping[str, Parameter]) -> s
     return f"'{code}' is not a search parameter of {where}.{hint(code, known)}"
 
 
-def _term(parameter: Parameter, modifier: str, values: Sequence[str], asked: Asked) -> Term:
+def treatment(parameter: Parameter, resource_type: str, asked: Asked) -> Treatment | None:
+    """How the entries of a parameter are blinded, where they are."""
+    return asked.blinding.policy.treatment(resource_type, parameter) if asked.blinding else None
+
+
+def _term(parameter: Parameter, resource_type: str, modifier: str, values: Sequence[str], asked: Asked) -> Term:
+    how, asked = treatment(parameter, resource_type, asked), asked.on(resource_type)
+    check_modifier(parameter, how, modifier)
     if modifier and parameter.kind == "composite":
         raise not_supported(
             f"Modifiers are not used on composite parameters, so not ':{modifier}' on '{parameter.code}'."
         )
     if modifier == "missing":
         return _missing(parameter, values)
-    return _condition(parameter, modifier)(parameter, values, asked)
+    if asked.blinding and how == "string" and not modifier:
+        return asked.blinding.starting(parameter.code, [string.parse(each) for each in values])
+    found = _condition(parameter, modifier)(parameter, values, asked)
+    if asked.blinding and how == "identifier" and modifier == "identifier":
+        return asked.blinding.term(parameter.of_identifier(), found)
+    return asked.blinding.term(parameter, found) if asked.blinding and how in BLINDED else found
 
 
 def _condition(parameter: Parameter, modifier: str) -> registry.Condition:

@@ -234,7 +234,7 @@ def _ended(types: tuple[str, ...], last: Hop, test: Test, asked: Asked) -> Crite
     if not value:
         raise bad_value(f"'{last.name}' is compared with an empty value.")
     found = [parameter(last.name, each) for each in types or ("",)]
-    terms = [asks(test.operator, value, asked)(each) for each in found]
+    terms = [asks(test.operator, value, asked, name)(each) for name, each in zip(types or ("",), found, strict=True)]
     return Criterion(found[0], "", over_types(types, terms))
 
 

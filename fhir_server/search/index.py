@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from fhir_server.fhir import definitions
 from fhir_server.fhir.resource import Resource
+from fhir_server.search import registry
+from fhir_server.search.blinding import Blinding
 from fhir_server.search.clinical_dates import CLINICAL_DATES
 from fhir_server.search.extraction import extractor
 from fhir_server.search.own import ParameterSet
@@ -49,19 +51,23 @@ class Index:
         }
 
 
-def index(resource: Resource, base: str = "", added: ParameterSet | None = None) -> Index:
-    """The index of a resource, by the parameters of R4 and those added; else those of the tenant it is made for.
+def index(
+    resource: Resource, base: str = "", added: ParameterSet | None = None, blinding: Blinding | None = None
+) -> Index:
+    """The index of a resource, by the parameters of R4 and those added; else as for the tenant it is made for.
 
     References to `base`, the server's own URL, are indexed as the local ones they are.
     """
     resource_type = resource["resourceType"]
-    rows = extractor(resource_type, added or in_force())(resource, f"={base.rstrip('/')}/" if base else "")
+    if added is None:
+        added, blinding = in_force(), registry.blinding()
+    rows = extractor(resource_type, added)(resource, f"={base.rstrip('/')}/" if base else "")
     code = CLINICAL_DATES.get(resource_type, "")
     main = [row for row in rows.dates if row["p"] in (code, wide(code))]
     marks = [date.long_mark(code)] if any(row["p"] == wide(code) for row in main) else []
     listed = _listed(resource) if resource_type == "List" else ()
     tokens = list(dict.fromkeys([*rows.tokens, *marks, *listed]))
-    return Index(
+    found = Index(
         tokens=tokens,
         strings=list(dict.fromkeys(rows.strings)),
         dates=rows.dates,
@@ -69,6 +75,18 @@ def index(resource: Resource, base: str = "", added: ParameterSet | None = None)
         compartments=compartments(resource_type, resource.get("id"), tokens),
         date=min((row["s"] for row in main), default=None),
         point=rows.point,
+    )
+    return _blinded(found, resource_type, added, blinding) if blinding else found
+
+
+def _blinded(found: Index, resource_type: str, added: ParameterSet, blinding: Blinding) -> Index:
+    """As a tenant that is encrypted stores it."""
+    how = blinding.treatments(resource_type, registry.parameters(resource_type, added))
+    return replace(
+        found,
+        tokens=list(dict.fromkeys(blinding.tokens(found.tokens, how))),
+        strings=list(dict.fromkeys(blinding.strings(found.strings, how))),
+        numbers=blinding.rows(found.numbers, how),
     )
 
 

@@ -10,8 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from fhir_server.fhir.outcome import not_supported
 from fhir_server.search import registry
+from fhir_server.search.blinding import Blinding, check_operator
+from fhir_server.search.criteria import treatment
 from fhir_server.search.parameter import Parameter
 from fhir_server.search.registry import Condition
+from fhir_server.search.sensitive import BLINDED
 from fhir_server.search.term import LAST, Asked, Term, any_of, entry_range, row, wide
 from fhir_server.search.types import date, reference, string, token
 from fhir_server.search.values import PREFIXES, unescape
@@ -137,6 +140,22 @@ def condition(parameter: Parameter, operator: str) -> Condition:
 Found = Callable[[Parameter], Term]
 
 
-def asks(operator: str, value: str, asked: Asked) -> Found:
+def asks(operator: str, value: str, asked: Asked, resource_type: str) -> Found:
     """What an operator and its value ask of a parameter; `pr` is for whoever knows what is missing."""
-    return lambda parameter: condition(parameter, operator)(parameter, [value], asked)
+
+    def found(parameter: Parameter) -> Term:
+        how, own = treatment(parameter, resource_type, asked), asked.on(resource_type)
+        wanted = condition(parameter, operator)
+        check_operator(parameter, how, operator)
+        if own.blinding and how == "string":
+            return _OF_WORDS[operator](own.blinding, parameter.code, [string.parse(value)])
+        term = wanted(parameter, [value], own)
+        return own.blinding.term(parameter, term) if own.blinding and how in BLINDED else term
+
+    return found
+
+
+_OF_WORDS: dict[str, Callable[[Blinding, str, Sequence[str]], Term]] = {
+    "eq": Blinding.equal,
+    "sw": Blinding.starting,
+}

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from fhir_server.fhir import definitions
 from fhir_server.fhir.definitions import SearchParameter
+
+if TYPE_CHECKING:
+    from fhir_server.search.blinding import Blinding
 
 NOT_DOMAIN = frozenset({"Binary", "Bundle", "Parameters"})
 """https://hl7.org/fhir/R4/resource.html"""
@@ -48,11 +52,16 @@ R4 = parameter_set(())
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """`version` counts the changes to what has to be indexed; `unready` says, by URL, how far the others are."""
+    """What search works with for a tenant, besides R4.
+
+    `version` counts the changes to what has to be indexed; `unready` says, by URL, how far the others are.
+    """
 
     version: int = 0
     added: ParameterSet = R4
     unready: Mapping[str, str] = field(default_factory=dict)
+    blinding: Blinding | None = None
+    """Of a tenant that is encrypted."""
 
     @property
     def ready(self) -> ParameterSet:

@@ -12,13 +12,15 @@ from datetime import UTC, datetime
 from fhir_server.fhir import definitions
 from fhir_server.fhir.outcome import FhirError, Issue, bad_value, not_supported
 from fhir_server.search import apart, include
+from fhir_server.search.blinding import check_sort
 from fhir_server.search.contained import checked
-from fhir_server.search.criteria import criterion, hint, parameter, too_costly
+from fhir_server.search.criteria import criterion, hint, parameter, too_costly, treatment
 from fhir_server.search.filter import FILTER, expressed
 from fhir_server.search.include import Include
 from fhir_server.search.lookup import Known
 from fhir_server.search.parameter import Parameter
 from fhir_server.search.query import Criterion, Query, Sort
+from fhir_server.search.registry import blinding
 from fhir_server.search.term import Asked
 
 MAX_VALUE = 4096
@@ -56,7 +58,8 @@ def parse(
     if len(query) > MAX_PARAMETERS:
         raise too_costly(f"The search has {len(query)} parameters; {MAX_PARAMETERS} are the most.")
     types = resource_types if len(resource_types) == 1 else _types(resource_types, query)
-    reading = _Reading(types, Asked(base, now or datetime.now(UTC), known, words), lenient, max_count, default_count)
+    asked = Asked(base, now or datetime.now(UTC), known, words, blinding())
+    reading = _Reading(types, asked, lenient, max_count, default_count)
     reading.result = _RESULT | _CONTAINED if contained else _RESULT
     for name, value in query:
         if name not in PASSED and not (name == "_type" and len(resource_types) != 1):
@@ -226,7 +229,7 @@ def _sort(reading: _Reading, value: str) -> str:
     wanted: list[Sort] = []
     for key in keys:
         try:
-            found = [_sortable(key.removeprefix("-"), each) for each in reading.types or ("",)]
+            found = [_sortable(key.removeprefix("-"), each, reading.asked) for each in reading.types or ("",)]
         except FhirError as problem:
             reading.refuse(f"_sort={key}", problem)
         else:
@@ -237,8 +240,9 @@ def _sort(reading: _Reading, value: str) -> str:
     return ",".join(f"{'-' if each.descending else ''}{each.parameter.code}" for each in wanted)
 
 
-def _sortable(code: str, resource_type: str) -> Parameter:
+def _sortable(code: str, resource_type: str, asked: Asked) -> Parameter:
     found = parameter(code, resource_type)
+    check_sort(found, treatment(found, resource_type, asked))
     if found.kind == "composite":
         raise not_supported(f"'{code}' is a composite parameter, whose values have no order.")
     if found.kind == "near":

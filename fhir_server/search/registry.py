@@ -17,6 +17,7 @@ from fhir_server.fhir import definitions
 from fhir_server.fhir.definitions import SearchParameter
 from fhir_server.fhir.outcome import transient
 from fhir_server.search import composites
+from fhir_server.search.blinding import Blinding
 from fhir_server.search.own import NONE, Own, ParameterSet
 from fhir_server.search.parameter import Parameter
 from fhir_server.search.routes import Route, routes
@@ -90,7 +91,7 @@ NOT_SUPPORTED: dict[str, str] = {
 
 
 _OWN: ContextVar[Own] = ContextVar("own", default=NONE)
-"""What the tenant adds for which something is being done."""
+"""What the search of the tenant works with for which something is being done."""
 
 
 @contextmanager
@@ -125,6 +126,11 @@ def refuse_unready(resource_type: str, code: str) -> None:
 def in_force() -> ParameterSet:
     """What the tenant adds, as the key of what is remembered about it."""
     return _OWN.get().added
+
+
+def blinding() -> Blinding | None:
+    """How the index of the tenant hides values; None where it does not."""
+    return _OWN.get().blinding
 
 
 @lru_cache(maxsize=4096)

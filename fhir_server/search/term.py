@@ -6,12 +6,15 @@ A filter is a plain MongoDB filter over the index arrays of a document; `match.m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fhir_server.fhir.outcome import not_supported
 from fhir_server.search.lookup import Codings, Known, Lookup, Unresolved
+
+if TYPE_CHECKING:
+    from fhir_server.search.blinding import Blinding
 
 Filter = dict[str, Any]
 
@@ -53,6 +56,13 @@ class Asked:
     known: Known | None = None
     """Codes that were looked up; none where nothing can be."""
     words: bool = False
+    blinding: Blinding | None = None
+    """Of a tenant that is encrypted."""
+
+    def on(self, resource_type: str) -> Asked:
+        """As it is asked of a type whose index is readable, where it is."""
+        readable = self.blinding is not None and resource_type in self.blinding.policy.clear_types
+        return replace(self, blinding=None) if readable else self
 
     def codings(self, lookup: Lookup) -> Codings:
         if self.known is None:

@@ -78,7 +78,7 @@ class Store:
         self.common = self._database(name)
         shared = client.get_database(name, codec_options=OPTIONS, write_concern=self.common.resources.write_concern)
         self.vault = Vault(self.common.encryption_keys, kek)
-        self.keys = TenantKeys(shared[KEYS])
+        self.keys = TenantKeys(shared[KEYS], self.vault)
         self.packages = Packages(self.of, lambda: self.common)
         posted = Posted(self.repository)
         self._shelf = Shelf(self.packages, posted.find, posted.state)

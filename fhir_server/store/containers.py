@@ -109,7 +109,8 @@ class Containers:
         with mongo_errors:
             body = await self.database.bodies.body(document)
         asked = contained.wanted(query, self._types(query))
-        return contained.places(json.trusted(body), asked, worded=self.tenant.indexes_words)
+        resource = json.trusted(body)
+        return contained.places(resource, asked, worded=self.tenant.indexes_words, blinding=self.tenant.blinding)
 
 
 def _within(version: Version, resource: dict[str, Any]) -> Version:

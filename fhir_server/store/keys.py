@@ -8,7 +8,7 @@ import json
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from time import monotonic
@@ -18,10 +18,19 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+from fhir_server.crypto import envelope
+from fhir_server.crypto.envelope import Place
+from fhir_server.crypto.secret import Key
 from fhir_server.fhir.outcome import conflict
 from fhir_server.store.database import Collection
 from fhir_server.store.errors import BUSY, mongo_errors, mongo_writes
 from fhir_server.store.layout import Document
+from fhir_server.store.sealing import Sealed
+from fhir_server.store.vault import Vault
+
+SECRETS = "secrets"
+"""The kind of key that seals them."""
+_LISTS = frozenset({"signing", "identity", "attesting"})
 
 REMEMBERED = 5.0
 """Seconds in which a new signing key reaches every process; until then the retired one, still published, is used."""
@@ -34,7 +43,7 @@ class SigningKey:
     kid: str
     public: Mapping[str, Any]
     """As a JSON Web Key, for the key set that everyone may read."""
-    private: str
+    private: str = field(repr=False)
     """PEM, PKCS #8."""
     created: datetime
     status: str
@@ -45,10 +54,11 @@ class SigningKey:
 
 
 class TenantKeys:
-    """Made when first asked for, and remembered."""
+    """Made when first asked for, and remembered. What is secret of them is sealed where there is a key that wraps."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, vault: Vault) -> None:
         self._collection = collection
+        self._vault = vault
         self._remembered: dict[str, tuple[float, Document]] = {}
 
     async def signing(self, tenant: str) -> SigningKey:
@@ -87,8 +97,9 @@ class TenantKeys:
         document = await self._document(tenant)
         if name not in document:
             fresh = await asyncio.to_thread(make)
+            kept = await self._sealed(tenant, {name: [fresh]})
             with mongo_writes:
-                await self._collection.update_one({"_id": tenant, name: {"$exists": False}}, {"$set": {name: [fresh]}})
+                await self._collection.update_one({"_id": tenant, name: {"$exists": False}}, {"$set": kept})
             self._remembered.pop(tenant, None)
             document = await self._document(tenant)
         return tuple(SigningKey(**each) for each in document[name])
@@ -106,9 +117,10 @@ class TenantKeys:
             before = [{**each, "status": "retired"} for each in document["attesting"]]
             change["attesting"] = [_new_signing_key(), *before]
         guard = {"_id": tenant, "signing.0.kid": document["signing"][0]["kid"]}
+        kept = await self._sealed(tenant, change)
         self._remembered.pop(tenant, None)
         with mongo_writes:
-            result = await self._collection.update_one(guard, {"$set": change})
+            result = await self._collection.update_one(guard, {"$set": kept})
         if not result.matched_count:
             raise conflict(BUSY)
         return SigningKey(**new)
@@ -122,17 +134,56 @@ class TenantKeys:
         if remembered is not None and remembered[0] > monotonic():
             return remembered[1]
         with mongo_errors:
-            document = await self._collection.find_one({"_id": tenant}) or await self._made(tenant)
+            kept = await self._collection.find_one({"_id": tenant}) or await self._made(tenant)
+        document = await self._opened(tenant, kept)
         self._remembered[tenant] = (monotonic() + REMEMBERED, document)
         return document
 
     async def _made(self, tenant: str) -> Document:
         """Whoever is first decides; the keys of the others were never used."""
-        fresh = {"signing": [_new_signing_key()], "cursor": secrets.token_bytes(32)}
+        fresh = await self._sealed(tenant, {"signing": [_new_signing_key()], "cursor": secrets.token_bytes(32)})
         await self._collection.update_one({"_id": tenant}, {"$setOnInsert": fresh}, upsert=True)
         document = await self._collection.find_one({"_id": tenant})
         assert document is not None
         return document
+
+    async def _sealed(self, tenant: str, document: Document) -> Document:
+        """Each secret under its own name; as it is where there is no key that wraps."""
+        if self._vault.kek is None:
+            return document
+        key = await self._vault.purpose_key(tenant, SECRETS)
+        found: Document = {
+            name: [_closed(key, tenant, each) for each in document[name]] for name in _LISTS & document.keys()
+        }
+        if "cursor" in document:
+            found["cursor"] = {"sealed": envelope.seal(key, document["cursor"], Place(tenant, SECRETS, "cursor"))}
+        return found
+
+    async def _opened(self, tenant: str, kept: Document) -> Document:
+        """What an earlier start without a key has stored readable is sealed now."""
+        if isinstance(kept["cursor"], bytes):
+            return await self._converted(tenant, kept) if self._vault.kek else kept
+        seals = Sealed(self._vault, tenant)
+        cursor = await seals.opened(SECRETS, "cursor", kept["cursor"]["sealed"])
+        found: Document = {**kept, "cursor": cursor}
+        for name in _LISTS & kept.keys():
+            found[name] = [
+                {**each, "private": (await seals.opened(SECRETS, each["kid"], each["private"])).decode()}
+                for each in kept[name]
+            ]
+        return found
+
+    async def _converted(self, tenant: str, plain: Document) -> Document:
+        """Unless it has just been changed; then that is done next time."""
+        same = {name: {"$exists": name in plain} for name in _LISTS} | {"signing.0.kid": plain["signing"][0]["kid"]}
+        with mongo_writes:
+            await self._collection.update_one({"_id": tenant, **same}, {"$set": await self._sealed(tenant, plain)})
+        return plain
+
+
+def _closed(key: Key, tenant: str, record: Document) -> Document:
+    private = envelope.seal(key, record["private"].encode(), Place(tenant, SECRETS, record["kid"]))
+    return {**record, "private": private}
 
 
 def _new_signing_key() -> Document:

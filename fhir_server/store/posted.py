@@ -9,6 +9,7 @@ from typing import Final
 from fhir_server.access.caller import Caller
 from fhir_server.fhir.profiles.library import KINDS
 from fhir_server.fhir.resource import Resource
+from fhir_server.search import registry
 from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
 from fhir_server.store.repository import Repository
@@ -33,8 +34,9 @@ class Posted:
         listed = sorted(urls)
         for start in range(0, len(listed), TOGETHER):
             values = ",".join(_SPECIAL.sub(r"\\\1", each) for each in listed[start : start + TOGETHER])
-            query = parse((kind,), [("url", values), ("_count", "1000")], lenient=False, base="")
-            found += [each.resource() for each in (await repository.search(plan(query))).versions]
+            with registry.using(tenant.own):
+                query = parse((kind,), [("url", values), ("_count", "1000")], lenient=False, base="")
+                found += [each.resource() for each in (await repository.search(plan(query))).versions]
         return sorted(found, key=lambda each: str(each["meta"]["lastUpdated"]), reverse=True)
 
     async def state(self, tenant: Tenant) -> tuple[str, ...]:

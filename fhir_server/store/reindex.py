@@ -54,7 +54,9 @@ class Reindexing:
         with mongo_errors:
             body = await self.database.bodies.body(document)
         resource = json.trusted(body)
-        return indexed(resource, index(resource, added=self.tenant.own.added), self.tenant)
+        return indexed(
+            resource, index(resource, added=self.tenant.own.added, blinding=self.tenant.blinding), self.tenant
+        )
 
     def _where(self) -> Where:
-        return Where(self.tenant.name, Caller.system(self.tenant.name, "reindex"))
+        return Where(self.tenant.name, Caller.system(self.tenant.name, "reindex"), blinding=self.tenant.blinding)

@@ -80,7 +80,7 @@ class Repository:
         self._clock = clock
         self._database = database
         self.recording = recording
-        self._where = Where(tenant.name, caller, RECORDED if recording else SHOWN)
+        self._where = Where(tenant.name, caller, RECORDED if recording else SHOWN, blinding=tenant.blinding)
         self._shown = Shown(database.bodies, tenant.name, recording.trail if recording else None)
         self._unit: Unit = unit or Immediate(database)
         self._shelf = shelf

@@ -12,13 +12,18 @@ from typing import Any, Literal
 
 from pymongo.errors import DuplicateKeyError
 
+from fhir_server.crypto.blind import BlindIndex
+from fhir_server.crypto.secret import Key
 from fhir_server.fhir.definitions import SearchParameter
 from fhir_server.fhir.outcome import bad_value, conflict, error
+from fhir_server.search.blinding import Blinding
 from fhir_server.search.own import NONE, Own, parameter_set
+from fhir_server.search.sensitive import as_data, default
+from fhir_server.search.sensitive import of as sensitive_of
 from fhir_server.store.database import Collection
 from fhir_server.store.errors import mongo_errors, mongo_writes
 from fhir_server.store.layout import Document
-from fhir_server.store.vault import Vault
+from fhir_server.store.vault import INDEX, Vault
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,62}\Z")
 DATABASE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
@@ -65,6 +70,8 @@ class Tenant:
     """Its search parameters beyond those of R4."""
     encrypted: bool = False
     """Whether its resources are stored sealed."""
+    sensitive: Mapping[str, Any] | None = None
+    """Which search parameters are blinded then, where that is not the default."""
 
     @property
     def active(self) -> bool:
@@ -72,6 +79,13 @@ class Tenant:
 
     def setting(self, name: str) -> str:
         return str(self.settings.get(name, SETTINGS[name][0]))
+
+    @property
+    def blinding(self) -> Blinding | None:
+        """How its index hides values; an encrypted tenant without it can neither be written to nor searched."""
+        if self.encrypted and self.own.blinding is None:
+            raise RuntimeError(f"the keys of tenant '{self.name}' are not open")
+        return self.own.blinding
 
     @property
     def indexes_words(self) -> bool:
@@ -101,6 +115,7 @@ class Tenants:
         self._index_words = index_words
         self._vault = vault
         self._remembered: dict[str, tuple[float, Tenant]] = {}
+        self._blindings: dict[str, tuple[Key, Blinding]] = {}
 
     async def get(self, name: str) -> Tenant | None:
         remembered = self._remembered.get(name)
@@ -111,7 +126,7 @@ class Tenants:
         if document is None:
             self._remembered.pop(name, None)
             return None
-        return self._remember(document)
+        return self._remember(await self._unlocked(_tenant(document)))
 
     async def latest(self, name: str) -> Tenant:
         """As it is now, whatever is remembered."""
@@ -130,6 +145,7 @@ class Tenants:
         native: Literal["full", "off"] = "full",
         settings: Mapping[str, Any] | None = None,
         encrypted: bool | None = None,
+        sensitive: Mapping[str, Any] | None = None,
     ) -> Tenant:
         """Encrypted, unless that is refused or there is no key that would wrap its keys; then not kept as BSON too."""
         _check_names(name, database)
@@ -138,14 +154,15 @@ class Tenants:
         tenant = Tenant(name, title or name, database, native, "active", settings or {}, created)
         if self._vault.kek is not None if encrypted is None else encrypted:
             self._vault.refuse_unkeyed(name)
-            tenant = replace(tenant, encrypted=True, native="off")
+            policy = sensitive_of(sensitive) if sensitive else None
+            tenant = replace(tenant, encrypted=True, native="off", sensitive=as_data(policy) if policy else None)
         await self._prepare(tenant)
         with mongo_writes:
             try:
                 await self._collection.insert_one(_document(tenant))
             except DuplicateKeyError as problem:
                 raise conflict(TAKEN.format(name)) from problem
-        return tenant
+        return await self._unlocked(tenant)
 
     async def list(self) -> list[Tenant]:
         with mongo_errors:
@@ -166,6 +183,10 @@ class Tenants:
         for setting, value in settings.items():
             _check_setting(setting, value)
         current = await self.get(name)
+        if settings.get("words") == "on" and current and current.encrypted:
+            raise bad_value(
+                f"'words' cannot be 'on': tenant '{name}' is encrypted, and words could be read in its index."
+            )
         if settings.get("words") == "on" and current and current.setting("words") != "on":
             tenant = await self._change(name, {"settings.words": INDEXING})
             await asyncio.sleep(REMEMBERED)
@@ -194,7 +215,8 @@ class Tenants:
             document = await self._collection.find_one({"_id": name}) if result.matched_count else None
         if document is None:
             raise error("not-found", f"There is no tenant '{name}'.")
-        return self._remember(document)
+        self._remembered.pop(name, None)
+        return _tenant(document)
 
     async def _check_free(self, name: str, database: str | None) -> None:
         """A database of one's own holds nobody else's data, so that erasing may drop it."""
@@ -204,8 +226,18 @@ class Tenants:
             if database and (database == self._common or await self._collection.find_one({"database": database})):
                 raise conflict(f"The database '{database}' is in use already.")
 
-    def _remember(self, document: Document) -> Tenant:
-        tenant = _tenant(document)
+    async def _unlocked(self, tenant: Tenant) -> Tenant:
+        """With the key of its index; 503 where that cannot be opened."""
+        if not tenant.encrypted:
+            return tenant
+        key = await self._vault.purpose_key(tenant.name, INDEX)
+        known = self._blindings.get(tenant.name)
+        if known is None or known[0] is not key:
+            policy = sensitive_of(tenant.sensitive) if tenant.sensitive else default()
+            known = self._blindings[tenant.name] = key, Blinding(f"{tenant.name}|{key.id}", policy, BlindIndex(key))
+        return replace(tenant, own=replace(tenant.own, blinding=known[1]))
+
+    def _remember(self, tenant: Tenant) -> Tenant:
         self._remembered[tenant.name] = (monotonic() + REMEMBERED, tenant)
         return tenant
 
@@ -236,6 +268,7 @@ def _document(tenant: Tenant) -> Document:
         "settings": dict(tenant.settings),
         "created": tenant.created,
         "encrypted": tenant.encrypted,
+        "sensitive": tenant.sensitive,
     }
 
 
@@ -250,6 +283,7 @@ def _tenant(document: Document) -> Tenant:
         document["created"],
         _own(document["parameters"]) if "parameters" in document else NONE,
         document.get("encrypted", False),
+        document.get("sensitive"),
     )
 
 

@@ -47,7 +47,7 @@ def stored(
     version_id, last_updated = _next(now, previous)
     complete = identified(resource, resource_id, version_id, last_updated)
     body = json.encode(complete)
-    entries = index(complete, added=tenant.own.added)
+    entries = index(complete, added=tenant.own.added, blinding=tenant.blinding)
     version = Version(tenant.name, resource_type, resource_id, version_id, _zoneless(last_updated), method, body)
     document = {**envelope(version), "body": body, **indexed(complete, entries, tenant)}
     lock = locks.of(tenant, complete)
@@ -64,7 +64,7 @@ def indexed(resource: Resource, entries: Index, tenant: Tenant) -> Document:
     if tenant.indexes_words:
         document[words.FIELD] = words.entries(resource)
     if resource.get("contained"):
-        document[contained.FIELD] = contained.entries(resource, worded=tenant.indexes_words)
+        document[contained.FIELD] = contained.entries(resource, worded=tenant.indexes_words, blinding=tenant.blinding)
     return {**document, "pv": tenant.own.version} if tenant.own.version else document
 
 

@@ -16,6 +16,8 @@ from fhir_server.access.restriction import Restriction, restriction
 from fhir_server.access.right import Right
 from fhir_server.fhir.definitions import resource_types
 from fhir_server.fhir.outcome import FhirError
+from fhir_server.search import registry
+from fhir_server.search.blinding import Blinding
 from fhir_server.store.layout import SHOWN, Document, key, type_range, version_key
 
 
@@ -27,20 +29,21 @@ class Where:
     caller: Caller
     shown: Document = field(default_factory=lambda: SHOWN)
     """What is read of a document that is shown; its patients too where that is recorded."""
+    blinding: Blinding | None = None
 
     def allowed(self, resource_type: str, right: Right) -> Restriction:
         """Raises 403 where the caller has no such right on the type at all."""
-        return restriction(self.caller, resource_type, right)
+        return restriction(self.caller, resource_type, right, self.blinding)
 
     def instance(self, resource_type: str, resource_id: str, right: Right) -> Document:
         """The current version of one resource; one the caller may not see is not found, like one that is not there."""
         found = {"_id": key(self.tenant, resource_type, resource_id)}
-        return both(found, restriction(self.caller, resource_type, right).filter)
+        return both(found, self.allowed(resource_type, right).filter)
 
     def superseded(self, resource_type: str, resource_id: str, version_id: str, right: Right) -> Document:
         """One earlier version, if the caller may see that version."""
         found = {"_id": version_key(key(self.tenant, resource_type, resource_id), version_id)}
-        return both(found, restriction(self.caller, resource_type, right).filter)
+        return both(found, self.allowed(resource_type, right).filter)
 
     def instances(self, keys: Iterable[tuple[str, str]], right: Right) -> Document:
         """The current versions of many resources, each under the restriction of its type."""
@@ -56,6 +59,8 @@ class Where:
         self, types: Sequence[str], right: Right, criteria: Mapping[str, Any], ids: Sequence[str] | None = None
     ) -> Document:
         """Current resources that match search criteria, only of these ids if given; deletions are never found."""
+        if registry.blinding() != self.blinding:
+            raise RuntimeError(f"a search in tenant '{self.tenant}' was read outside of registry.using(its own)")
         found = {"t": self.tenant, **self._of_types(types, right)}
         if not _enters_tokens(criteria):
             found["del"] = False

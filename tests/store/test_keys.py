@@ -48,7 +48,7 @@ async def test_each_tenant_has_its_own(any_store: Store) -> None:
 
 async def test_processes_that_start_together_agree(store: Store) -> None:
     tenant = (await new_tenant(store)).name
-    registers = [TenantKeys(store.keys._collection) for _ in range(8)]
+    registers = [TenantKeys(store.keys._collection, store.vault) for _ in range(8)]
     found = await asyncio.gather(*(each.signing(tenant) for each in registers))
     assert len({each.kid for each in found}) == 1
 

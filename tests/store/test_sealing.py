@@ -10,10 +10,12 @@ import pytest_asyncio
 
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError
+from fhir_server.search import registry
 from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
 from fhir_server.store.connection import Store
 from fhir_server.store.layout import Document
+from fhir_server.store.pages import Page
 from fhir_server.store.repository import Repository
 from fhir_server.store.vault import DESTROYED
 from tests.store.conftest import as_system, new_tenant
@@ -48,6 +50,11 @@ def organization(name: str) -> dict[str, Any]:
     return {"resourceType": "Organization", "id": name, "alias": [NOTE], "active": True}
 
 
+async def searched(repository: Repository, resource_type: str, name: str, value: str) -> Page:
+    with registry.using(repository.tenant.own):
+        return await repository.search(plan(parse((resource_type,), [(name, value)], lenient=False, base="")))
+
+
 async def documents(store: Store, repository: Repository) -> list[Document]:
     found = []
     for collection in (store.common.resources, store.common.history):
@@ -78,7 +85,7 @@ async def test_transactions_bulk_searches_and_deletions(store: Store, repository
     many = [observation(f"b{number}", f"p{number % 3}") for number in range(20)]
     assert all(put.created for put in await repository.put_many(many))
     assert not any(put.changed for put in await repository.put_many(many)), "what is the same is not written again"
-    found = await repository.search(plan(parse(("Observation",), [("code", "weight")], lenient=False, base="")))
+    found = await searched(repository, "Observation", "code", "weight")
     assert len(found.versions) == 21
     assert all(each.resource()["note"] == [{"text": NOTE}] for each in found.versions)
     await repository.delete("Observation", "t1")
@@ -113,6 +120,12 @@ async def test_answers_to_repeated_requests_are_sealed(store: Store, repository:
     assert "digest" not in str(document["request"])
 
 
+async def test_a_search_outside_of_its_tenant_is_a_fault(repository: Repository) -> None:
+    """Read without the words of the tenant it would find nothing, and say so as if it were true."""
+    with pytest.raises(RuntimeError, match=r"outside of registry\.using"):
+        await repository.search(plan(parse(("Patient",), [("name", "ann")], lenient=False, base="")))
+
+
 async def test_claims_say_nothing_without_the_key(store: Store, repository: Repository) -> None:
     from hashlib import sha256
 
@@ -131,7 +144,7 @@ async def test_what_was_destroyed_is_gone_everywhere(store: Store, repository: R
     with pytest.raises(FhirError) as refused:
         await repository.current("Observation", "d1")
     assert refused.value.status == 410
-    found = await repository.search(plan(parse(("Observation",), [("code", "weight")], lenient=False, base="")))
+    found = await searched(repository, "Observation", "code", "weight")
     assert [each.resource_id for each in found.versions] == ["d2"]
     assert (await repository.history("Observation", "d1")).versions == ()
     with pytest.raises(FhirError, match="were destroyed"):
@@ -160,7 +173,7 @@ TAMPERED: dict[str, Callable[[bytes, bytes], bytes]] = {
 
 READS: dict[str, Callable[[Repository], Any]] = {
     "read": lambda repo: repo.current("Observation", "o1"),
-    "search": lambda repo: repo.search(plan(parse(("Observation",), [("code", "weight")], lenient=False, base=""))),
+    "search": lambda repo: searched(repo, "Observation", "code", "weight"),
     "history": lambda repo: repo.history("Observation", "o1"),
     "several": lambda repo: repo.several([("Observation", "o1"), ("Observation", "o2")]),
     "bulk": lambda repo: repo.put_many([observation("o1", "o", "other")]),

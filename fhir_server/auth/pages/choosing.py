@@ -22,6 +22,7 @@ from fhir_server.auth.recorded import note
 from fhir_server.auth.sessions import Visit
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.fhir.resource import Resource
+from fhir_server.search import registry
 from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
 
@@ -172,6 +173,7 @@ async def _search(
     request: Request, visit: Visit, person: Person, resource_type: str, query: Sequence[tuple[str, str]]
 ) -> Sequence[Resource]:
     repository = await acting.repository_of(store_of(request), visit.tenant, person)
-    asked = parse((resource_type,), list(query), lenient=False, base="")
-    page = await repository.search(plan(asked, confined=repository.confined((resource_type,))))
+    with registry.using(repository.tenant.own):
+        asked = parse((resource_type,), list(query), lenient=False, base="")
+        page = await repository.search(plan(asked, confined=repository.confined((resource_type,))))
     return [each.resource() for each in page.versions]

@@ -154,7 +154,7 @@ def _record(call: Call) -> Issue:
 async def _acceptable(ctx: Context, resource: Resource, right: Right) -> list[Issue]:
     """What a write would be refused for beside its content: rights, and references that lead nowhere."""
     resource_type = resource["resourceType"]
-    allowed = restriction(ctx.repo.caller, resource_type, right)
+    allowed = restriction(ctx.repo.caller, resource_type, right, ctx.repo.tenant.blinding)
     if not allowed.permits(resource_type, resource.get("id", ""), index(resource, ctx.base)):
         return [Issue("forbidden", f"This access token gives no right to write a {resource_type} like this one.")]
     try:

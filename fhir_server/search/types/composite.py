@@ -90,8 +90,10 @@ def _as_token(_: Parameter, text: str, __: Asked) -> Conditions:
     return (wanted,)
 
 
-def _as_string(_: Parameter, text: str, __: Asked) -> Conditions:
+def _as_string(_: Parameter, text: str, asked: Asked) -> Conditions:
     plain = string.parse(text)
+    if asked.blinding and "string" in asked.blinding.policy.kinds:
+        return (asked.blinding.text(plain),)
     wanted: Filter = {"v": {"$gte": plain, "$lt": plain + LAST}}
     return (wanted,)
 
