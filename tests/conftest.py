@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import tempfile
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("counted")
     for name, total in sorted(totals.items()):
         terminalreporter.write_line(f"{total:>8,} {name}")
+
+
+@pytest.fixture
+async def sockets_of_the_driver() -> AsyncIterator[None]:
+    """The driver leaves a socket to the garbage collector when it is closed while it connects to a server that died."""
+    yield
+    await asyncio.sleep(0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ COMMANDS = {
     "load": "Store bundles, resources and NDJSON from files.",
     "terminology": "Load code systems from files, and the code tables of the mappings.",
     "reindex": "Make the search index of tenants again, and show how far that is.",
+    "backup": "Make, check, list and restore encrypted backups.",
     "migrate": "Translate legacy rows into resources.",
     "seed": "Write a sample legacy database.",
 }

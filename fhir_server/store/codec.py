@@ -51,7 +51,7 @@ PLAIN: CodecOptions[dict[str, Any]] = CodecOptions()
 
 _NATIVE: CodecOptions[dict[str, Any]] = CodecOptions(type_registry=TypeRegistry([_Exact()]))
 
-_AS_IT_IS: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
 
 def native(resource: Resource, body: bytes) -> RawBSONDocument | None:
@@ -62,7 +62,7 @@ def native(resource: Resource, body: bytes) -> RawBSONDocument | None:
     if _deeper_than(body, DEEPEST - 1):
         return None
     try:
-        return RawBSONDocument(bson.encode(resource, codec_options=_NATIVE), _AS_IT_IS)
+        return RawBSONDocument(bson.encode(resource, codec_options=_NATIVE), RAW)
     except (BSONError, DecimalException, OverflowError, RecursionError):
         return None
 

@@ -8,10 +8,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
+from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
+from pymongo.write_concern import WriteConcern
 
 from fhir_server.access.caller import Caller
 from fhir_server.store import memory as in_memory
@@ -21,8 +26,8 @@ from fhir_server.store.attempts import Attempts
 from fhir_server.store.bodies import ABANDONED
 from fhir_server.store.certificates import Certificates
 from fhir_server.store.clients import Clients
-from fhir_server.store.codec import OPTIONS
-from fhir_server.store.database import Client, Database, database
+from fhir_server.store.codec import OPTIONS, RAW
+from fhir_server.store.database import Client, Database, Session, database
 from fhir_server.store.deferred import Deferred
 from fhir_server.store.errors import StoreError, mongo_errors
 from fhir_server.store.grants import Grants
@@ -59,6 +64,8 @@ WITNESS = "audit"
 """The kind of key that is not rotated: what it has authenticated is verified with it for as long as it is kept."""
 
 log = logging.getLogger(__name__)
+
+MAJORITY = ReadConcern("majority")
 
 
 class Store:
@@ -160,6 +167,23 @@ class Store:
         if tenant is None or not tenant.encrypted:
             return await self.keys.witness(name)
         return (await self.vault.purpose_key(name, WITNESS)).mac(b"audit chains")
+
+    def raw(self, name: str) -> AsyncDatabase[RawBSONDocument]:
+        """A database as the bytes it has, for backups; writes are not waited for, but for a durable one at the end."""
+        found: Any = self._client.get_database(
+            name, codec_options=RAW, write_concern=WriteConcern(1), read_concern=MAJORITY
+        )
+        return cast(AsyncDatabase[RawBSONDocument], found)
+
+    def snapshot(self) -> Session:
+        """Reads in this session see everything, of all databases, as it was at the first of them."""
+        return self._client.start_session(snapshot=True)
+
+    async def place(self, database: str) -> Database:
+        """A database of this layout, whether it was one before or not."""
+        made = self._database(database)
+        await _made_ready(made)
+        return made
 
     async def ping(self) -> None:
         """503 where the database does not answer."""

@@ -59,9 +59,11 @@ Session = AsyncClientSession
 T = TypeVar("T")
 Guard = Callable[[Filter], Awaitable[None]]
 
-DURABLE = WriteConcern("majority", j=True)
-"""Acknowledged is kept: on a majority of members, in their journals."""
+DURABLE = WriteConcern("majority", wtimeout=10_000, j=True)
+"""Acknowledged is kept: on a majority of members, in their journals.
 
+A majority that is there but does not follow is waited for 10 seconds: then the answer is that nobody knows.
+"""
 
 MAJORITY = {"w": "majority", "j": True}
 PATIENCE = 200

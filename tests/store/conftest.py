@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
@@ -43,16 +40,6 @@ async def memory_store() -> AsyncIterator[Store]:
 async def any_store(request: pytest.FixtureRequest, store: Store, memory_store: Store) -> Store:
     """For tests of what both must do alike."""
     return {"mongod": store, "memory": memory_store}[request.param]
-
-
-@pytest_asyncio.fixture
-async def sockets_of_the_driver() -> AsyncIterator[None]:
-    """The driver leaves a socket to the garbage collector when it is closed while it connects to a server that died."""
-    yield
-    await asyncio.sleep(0.1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 async def new_tenant(store: Store) -> Tenant:

@@ -1,0 +1,59 @@
+"""`fhir-server backup`, as a person would call it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Command
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    path = tmp_path / "backup.key"
+    path.write_bytes(secrets.token_bytes(32))
+    path.chmod(0o600)
+    return str(path)
+
+
+def test_a_tenant_there_and_back(command: Command, answer: Callable[..., Any], key: str, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    assert command("tenant", "create", "acme").exit_code == 0
+    made = answer("backup", "create", "--to", str(folder), "--tenant", "acme", "--key-file", key)
+    assert made["documents"] >= 1
+    [read] = answer("backup", "verify", made["files"][0], "--key-file", key)
+    assert (read["documents"], read["root"]) == (made["documents"], made["root"])
+    assert {each["kind"] for each in answer("backup", "list", str(folder))} == {"full", "keys"}
+    assert command("tenant", "erase", "acme", "--yes").exit_code == 0
+    restored = answer("backup", "restore", made["files"][0], "--key-file", key)
+    assert restored["tenants"] == ["acme"]
+    assert restored["seconds"] > 0
+    again = command("backup", "restore", made["files"][0], "--key-file", key)
+    assert again.exit_code == 1
+    assert "has a tenant 'acme' already" in again.output
+
+
+def test_verify_says_what_is_wrong(command: Command, answer: Callable[..., Any], key: str, tmp_path: Path) -> None:
+    made = answer("backup", "create", "--to", str(tmp_path / "backups"), "--key-file", key)
+    bad = tmp_path / "bad.fhirbackup"
+    bad.write_bytes(Path(made["files"][0]).read_bytes()[:-1])
+    found = command("backup", "verify", made["files"][0], str(bad), "--key-file", key)
+    assert found.exit_code == 1
+    assert "bad.fhirbackup ends within a chunk" in " ".join(found.output.split())
+
+
+def test_a_backup_is_never_made_in_the_clear(command: Command, tmp_path: Path) -> None:
+    found = command("backup", "create", "--to", str(tmp_path / "backups"))
+    assert found.exit_code == 1
+    assert "--key-file" in found.output
+    assert not (tmp_path / "backups").exists()
+
+
+def test_a_tenant_that_is_not_there(command: Command, key: str, tmp_path: Path) -> None:
+    found = command("backup", "create", "--to", str(tmp_path), "--tenant", "nobody", "--key-file", key)
+    assert found.exit_code == 1
+    assert "no tenant 'nobody'" in found.output
