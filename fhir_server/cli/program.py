@@ -26,6 +26,7 @@ COMMANDS = {
     "terminology": "Load code systems from files, and the code tables of the mappings.",
     "reindex": "Make the search index of tenants again, and show how far that is.",
     "backup": "Make, check, list and restore encrypted backups.",
+    "audit": "Verify, follow and export the record of what was done.",
     "migrate": "Translate legacy rows into resources.",
     "seed": "Write a sample legacy database.",
 }

@@ -60,9 +60,6 @@ from fhir_server.store.users import Users
 from fhir_server.store.vault import Vault
 from fhir_server.store.words import index_words
 
-WITNESS = "audit"
-"""The kind of key that is not rotated: what it has authenticated is verified with it for as long as it is kept."""
-
 log = logging.getLogger(__name__)
 
 MAJORITY = ReadConcern("majority")
@@ -101,7 +98,9 @@ class Store:
         self.upstreams = Upstreams(self.common.providers, self.keys)
         self.attempts = Attempts(self.common.attempts)
         self.step_ups = StepUps(self.handles, self.users)
-        self.journal = Journal(self.tenants, self.keys, self.of, Processes(self.common.audit_writers), self.witness)
+        self.journal = Journal(
+            self.tenants, self.keys, self.of, Processes(self.common.audit_writers), self.keys.witness
+        )
         self.holds = Holds(self.of)
         self.certificates = Certificates(self.common.certificates, self.keys)
         self.signing = Signing(self.keys, self.step_ups)
@@ -160,13 +159,6 @@ class Store:
             seals = Sealed(self.vault, tenant)
             self._of_encrypted[tenant] = replace(place, seals=seals, bodies=UnderSeal(place.bodies, seals))
         return self._of_encrypted[tenant]
-
-    async def witness(self, name: str) -> bytes:
-        """What authenticates entries of audit chains: out of reach of the database, where the tenant is encrypted."""
-        tenant = await self.tenants.get(name)
-        if tenant is None or not tenant.encrypted:
-            return await self.keys.witness(name)
-        return (await self.vault.purpose_key(name, WITNESS)).mac(b"audit chains")
 
     def raw(self, name: str) -> AsyncDatabase[RawBSONDocument]:
         """A database as the bytes it has, for backups; writes are not waited for, but for a durable one at the end."""

@@ -130,7 +130,7 @@ class Keeping:
         due = now or moved >= AT_MOST or monotonic() - state.made >= EVERY
         if not (moved and due):
             return
-        found = following(state.last, tenant.name, heads, await self.keys.signing(tenant.name))
+        found = following(state.last, tenant.name, heads, (await self.keys.attesting(tenant.name))[0])
         try:
             await place.audit_checkpoints.insert_one(stored(found))
         except DuplicateKeyError:

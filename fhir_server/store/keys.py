@@ -87,7 +87,7 @@ class TenantKeys:
         return await self._made_later(tenant, "identity", _new_identity_key)
 
     async def attesting(self, tenant: str) -> tuple[SigningKey, ...]:
-        """The keys of signatures on records, the one to sign with first.
+        """The keys of signatures on records and on checkpoints of the journal, the one to sign with first.
 
         They sign nothing else and are never dropped: a signature has to be verified for as long as the record is kept.
         """

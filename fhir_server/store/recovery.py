@@ -59,7 +59,9 @@ class Recovery:
         yield await self._rows(found, adopting)
 
     async def _counts_agree(self, rows: Document, within: Document) -> bool:
+        """Versions that were superseded count as well."""
         stored = await self.place.audit.count_documents(rows, hint="lu")
+        stored += await self.place.history.count_documents(rows, hint="lu")
         entered = {"t": self.tenant, "at": within, "e": {"$gt": ""}}
         return stored == await self.place.audit_chain.count_documents(entered, hint="event")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -38,7 +37,7 @@ def event(number: int = 1, **more: Any) -> Event:
 
 async def links(store: Store, tenant: str) -> dict[str, list[chain.Entry]]:
     """The entries of a tenant by writer, each proven to follow the one before it."""
-    key = await store.witness(tenant)
+    key = await store.keys.witness(tenant)
     found: dict[str, list[chain.Entry]] = {}
     async for document in store.common.audit_chain.find({"t": tenant}).sort([("_id", 1)]):
         entry = entry_in(document)
@@ -58,21 +57,36 @@ async def chained(store: Store, tenant: str) -> list[chain.Entry]:
     return entries
 
 
-@pytest_asyncio.fixture(params=["mongod", "memory"])
-async def own(request: pytest.FixtureRequest, mongo_url: str, tmp_path: Path) -> AsyncIterator[Store]:
-    """A store that nobody else looks after."""
+@pytest_asyncio.fixture(scope="module")
+async def apart(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
     name = f"test_{uuid4().hex}"
-    where: dict[str, Any] = {"mongo_url": mongo_url} if request.param == "mongod" else {"memory": True}
-    async with opened(**where, database=name, anchor=tmp_path / "anchor") as store:
+    anchor = tmp_path_factory.mktemp("anchor") / "anchor"
+    async with opened(mongo_url=mongo_url, database=name, anchor=anchor) as store:
         yield store
     async with AsyncMongoClient[Any](mongo_url, serverMonitoringMode="poll") as client:
         await client.drop_database(name)
 
 
-async def test_an_event_is_a_resource_like_any_other(any_store: Store) -> None:
-    tenant = await new_tenant(any_store)
-    name = await any_store.journal.record(tenant.name, event())
-    repository = as_system(any_store, tenant)
+@pytest_asyncio.fixture
+async def own(apart: Store) -> AsyncIterator[Store]:
+    """A store that nobody else looks after, with nothing in its journal."""
+    apart.journal = a_journal(apart)
+    yield apart
+    await apart.journal.close()
+    for name in ("audit", "audit_chain", "audit_writers", "audit_checkpoints"):
+        await getattr(apart.common, name).delete_many({})
+
+
+def a_journal(store: Store) -> Journal:
+    """That of another process."""
+    watching = processes.Processes(store.common.audit_writers)
+    return Journal(store.tenants, store.keys, store.of, watching, store.keys.witness)
+
+
+async def test_an_event_is_a_resource_like_any_other(store: Store) -> None:
+    tenant = await new_tenant(store)
+    name = await store.journal.record(tenant.name, event())
+    repository = as_system(store, tenant)
     version = await repository.current("AuditEvent", name)
     assert version.resource() == audit.resource_of(event(), name) | {
         "meta": version.resource()["meta"],
@@ -82,12 +96,12 @@ async def test_an_event_is_a_resource_like_any_other(any_store: Store) -> None:
     assert [each.resource_id for each in found.versions] == [name]
 
 
-async def test_many_at_once_are_one_chain(any_store: Store) -> None:
-    tenant = await new_tenant(any_store)
-    names = await asyncio.gather(*(any_store.journal.record(tenant.name, event(each)) for each in range(100)))
-    (entries,) = (await links(any_store, tenant.name)).values()
+async def test_many_at_once_are_one_chain(store: Store) -> None:
+    tenant = await new_tenant(store)
+    names = await asyncio.gather(*(store.journal.record(tenant.name, event(each)) for each in range(100)))
+    (entries,) = (await links(store, tenant.name)).values()
     assert sorted(each.event for each in entries[1:]) == sorted(names)
-    assert len(await chained(any_store, tenant.name)) == 100
+    assert len(await chained(store, tenant.name)) == 100
 
 
 async def test_several_processes_have_a_chain_each(store: Store, mongo_url: str) -> None:
@@ -101,18 +115,18 @@ async def test_several_processes_have_a_chain_each(store: Store, mongo_url: str)
     assert len(await chained(store, tenant.name)) == 80
 
 
-async def test_an_event_of_a_transaction_is_stored_with_it_or_not_at_all(any_store: Store) -> None:
-    tenant = await new_tenant(any_store)
-    place = any_store.of(tenant)
+async def test_an_event_of_a_transaction_is_stored_with_it_or_not_at_all(store: Store) -> None:
+    tenant = await new_tenant(store)
+    place = store.of(tenant)
     for kept in (False, True):
         async with place.session() as session:
             await session.start_transaction()
-            rows = await any_store.journal.within(session, tenant, [event(1), event(2)])
+            rows = await store.journal.within(session, tenant, [event(1), event(2)])
             await (session.commit_transaction() if kept else session.abort_transaction())
         if kept:
-            await any_store.journal.committed(tenant, rows)
-    await any_store.journal.settled()
-    assert {each.event for each in await chained(any_store, tenant.name)} == {each.event for each in rows}
+            await store.journal.committed(tenant, rows)
+    await store.journal.settled()
+    assert {each.event for each in await chained(store, tenant.name)} == {each.event for each in rows}
     assert await place.audit.count_documents({"t": tenant.name}) == 2
 
 
@@ -125,16 +139,16 @@ async def test_a_journal_that_is_off_records_nothing(mongo_url: str) -> None:
         assert await store.common.audit.count_documents({}) == 0
 
 
-async def test_nothing_is_recorded_of_nobody(any_store: Store) -> None:
+async def test_nothing_is_recorded_of_nobody(store: Store) -> None:
     with pytest.raises(FhirError, match="no tenant 'nobody'"):
-        await any_store.journal.record("nobody", event())
+        await store.journal.record("nobody", event())
 
 
-async def test_what_waited_long_is_recorded_as_of_now(any_store: Store) -> None:
-    tenant = await new_tenant(any_store)
+async def test_what_waited_long_is_recorded_as_of_now(store: Store) -> None:
+    tenant = await new_tenant(store)
     old = datetime.now(UTC) - timedelta(minutes=5)
-    name = await any_store.journal.record(tenant.name, Event(REST, (READ,), "R", old, ()))
-    version = await as_system(any_store, tenant).current("AuditEvent", name)
+    name = await store.journal.record(tenant.name, Event(REST, (READ,), "R", old, ()))
+    version = await as_system(store, tenant).current("AuditEvent", name)
     assert datetime.now(UTC) - version.last_updated.replace(tzinfo=UTC) < timedelta(minutes=1)
 
 
@@ -142,7 +156,7 @@ async def left_behind(store: Store, tenant: Tenant, monkeypatch: pytest.MonkeyPa
     """What a process leaves that is killed between a commit and the entries for it."""
     monkeypatch.setattr(keeping, "UNCHAINED", timedelta(0))
     monkeypatch.setattr(keeping, "AGAIN", 0.0)
-    other = Journal(store.tenants, store.keys, store.of, processes.Processes(store.common.audit_writers), store.witness)
+    other = a_journal(store)
     await other.record(tenant.name, event(1))
     await other.within(None, tenant, [event(2), event(3)])
     assert other._beating is not None
