@@ -15,6 +15,7 @@ from fhir_server.access.restriction import DEFINITIONS, OWNED, WHAT_IS_PRESCRIBE
 from fhir_server.access.right import Right
 from fhir_server.access.scopes import CONTEXTS, PLAIN, VERSION_1, Scope
 from fhir_server.fhir import definitions
+from fhir_server.search.labels import SENSITIVITIES
 
 VERBS = {
     Right.CREATE: "create",
@@ -60,7 +61,14 @@ whose patient was deleted or merged into another is refused.
 ROLES = """
 Roles limit `user/` and `patient/` scopes at every request, whatever the token says. `own` reaches the patients that
 the person may act for and what others share with them; `all` every patient of the tenant. Several roles add up.
-Groups of types stand below.
+Groups of types stand below. What somebody is cleared for is about labelled resources: see Clearance.
+"""
+ROLE = ("Role", "Is", "Of", "May", "Cleared for")
+CLEARANCE = """
+A labelled resource is shown to whoever is cleared for its confidentiality (U, L, M, N, R, V: each clears those before
+it) and for every one of its sensitivities; what has no label is N. Without roles a token is cleared for N, or for what
+its claim `clearance` says; with roles for the narrower of both. `lowers` may take labels away. More is in
+[Consents and labels](consent.md).
 """
 
 
@@ -74,8 +82,9 @@ def page() -> str:
         _section("Other scopes", _table(("Scope", "Lets the app"), _plain())),
         _section("Categories to narrow to", _table(("Type", "Criteria", "Is shown as"), _categories())),
         _section("What a patient's token reaches", _compartment()),
-        _section("Roles", f"{_prose(ROLES)}\n\n{_table(('Role', 'Is', 'Of', 'May'), _roles())}"),
+        _section("Roles", f"{_prose(ROLES)}\n\n{_table(ROLE, _roles())}"),
         _section("Groups of types", _table(("Group", "Types"), _groups())),
+        _section("Clearance", f"{_prose(CLEARANCE)}\n\n{_table(('Group', 'Sensitivities'), _sensitivities())}"),
         _section("Roles of legacy systems", _table(("System", "Role there", "Role here"), _legacy())),
     )
     return "\n\n".join(sections) + "\n"
@@ -119,12 +128,17 @@ def _compartment() -> str:
 
 def _roles() -> Iterable[Sequence[str]]:
     for name, row in roles.table()["roles"].items():
-        yield f"`{name}`", row["title"], row["of"], ", ".join(f"{group} `{may}`" for group, may in row["may"].items())
+        may = ", ".join(f"{group} `{letters}`" for group, letters in row["may"].items())
+        yield f"`{name}`", row["title"], row["of"], may, ", ".join(row.get("cleared", ("N",)))
 
 
 def _groups() -> Iterable[Sequence[str]]:
     yield roles.EVERY, "every type"
     yield from ((group, ", ".join(types)) for group, types in roles.table()["types"].items())
+
+
+def _sensitivities() -> Iterable[Sequence[str]]:
+    return ((group, ", ".join(codes)) for group, codes in SENSITIVITIES.items())
 
 
 def _legacy() -> Iterable[Sequence[str]]:

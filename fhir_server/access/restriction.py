@@ -11,7 +11,9 @@ from typing import Any
 
 from fhir_server.access import roles
 from fhir_server.access.caller import Caller
+from fhir_server.access.concealment import concealed, without
 from fhir_server.access.criteria import InvalidCriteria, compiled
+from fhir_server.access.denials import OWNED as OWNED
 from fhir_server.access.grant import Grant
 from fhir_server.access.right import Right
 from fhir_server.access.scopes import Scope
@@ -54,8 +56,6 @@ DEFINITIONS = frozenset(
 SHARED = WHO_AND_WHERE | WHAT_IS_PRESCRIBED | DEFINITIONS
 """Types outside the patient compartment, about no patient, that a `patient/` scope may read: a chart points to them."""
 
-OWNED = {"Device": "patient"}
-"""Types outside the patient compartment that are one patient's by a reference parameter. US Core: Implantable Device"""
 
 _LOOKING = frozenset({Right.READ, Right.SEARCH})
 _VERB = {
@@ -81,9 +81,20 @@ class Restriction:
 UNRESTRICTED = Restriction({})
 
 
-def restriction(caller: Caller, resource_type: str, right: Right, blinding: Blinding | None = None) -> Restriction:
-    """Raises 403 where no scope gives the right, before the database is asked; the filter is for an index blinded."""
-    return _restriction(caller, resource_type, right, blinding)
+def restriction(
+    caller: Caller,
+    resource_type: str,
+    right: Right,
+    blinding: Blinding | None = None,
+    guards: frozenset[str] = frozenset(),
+) -> Restriction:
+    """Raises 403 where no scope gives the right, before the database is asked; the filter is for an index blinded.
+
+    `guards` is what of labels and consents there is in the tenant.
+    """
+    permitted = _restriction(caller, resource_type, right, blinding)
+    hidden = concealed(caller, resource_type, right, guards)
+    return Restriction(without(permitted.filter, hidden)) if hidden else permitted
 
 
 @lru_cache(maxsize=8192)

@@ -6,14 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from importlib.resources import files
 from itertools import product
+from operator import or_
 from types import MappingProxyType
 from typing import Any, Literal
 
 import yaml
 
+from fhir_server.access.clearance import Clearance
 from fhir_server.access.right import Right
 from fhir_server.access.scopes import ANY, Scope, Scopes
 
@@ -35,6 +37,9 @@ class Role:
     title: str
     of: Literal["all", "own"]
     scopes: tuple[Scope, ...]
+    clearance: Clearance
+    administers: frozenset[str]
+    """Types in which consents hide nothing from who has to keep them."""
 
     def permits(self, resource_type: str, right: Right) -> bool:
         return any(scope.permits(resource_type, right) for scope in self.scopes)
@@ -57,6 +62,17 @@ def scopes_of(names: Iterable[str]) -> Scopes:
     """All that people with these roles may do; a role that is not known adds nothing."""
     found = (scope for name in names if (role := known().get(name)) for scope in role.scopes)
     return Scopes(tuple(_tidied(found)))
+
+
+def clearance_of(names: Iterable[str]) -> Clearance:
+    """For what labels the roles clear a person, together."""
+    found = (role.clearance for name in names if (role := known().get(name)))
+    return reduce(or_, found, Clearance())
+
+
+def administered(names: Iterable[str]) -> frozenset[str]:
+    """Types in which consents hide nothing from people with these roles."""
+    return frozenset().union(*(role.administers for name in names if (role := known().get(name))))
 
 
 def reach_own(names: Iterable[str]) -> bool:
@@ -120,7 +136,8 @@ def _role(name: str, row: Mapping[str, Any], types: Mapping[str, list[str]]) -> 
         for group, letters in row["may"].items()
         for each in ([ANY] if group == EVERY else types[group])
     )
-    return Role(name, row["title"], row["of"], tuple(_tidied(found)))
+    clearance = Clearance.parse(row.get("cleared", ()))
+    return Role(name, row["title"], row["of"], tuple(_tidied(found)), clearance, frozenset(row.get("keeps", ())))
 
 
 @cache

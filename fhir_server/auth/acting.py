@@ -25,7 +25,7 @@ async def repository_of(store: Store, tenant: Tenant, person: Person) -> Reposit
     """What this person sees without an application in between."""
     patients = person.patients or ()
     caller = Caller.person(tenant.name, person.user_id, person.roles, patients, fhir_user=person.fhir_user)
-    return store.repository(tenant, await Shares(store).applied(tenant, caller))
+    return store.repository(tenant, await store.consents.applied(tenant, await Shares(store).applied(tenant, caller)))
 
 
 async def patient_of(store: Store, tenant: Tenant, person: Person, resource_id: str) -> Resource | None:

@@ -6,13 +6,15 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Protocol
 from uuid import uuid4
 
 from joserfc import jws
 
-from fhir_server.access.caller import Caller
+from fhir_server.access.caller import TREATMENT, Caller
+from fhir_server.access.clearance import ALL, EVERYTHING, Clearance, InvalidClearance
 from fhir_server.access.scopes import Scopes
 from fhir_server.auth.jwt import ACCESS_TOKEN, Claims, InvalidToken, SigningKey, opened, verified
 from fhir_server.auth.keyring import Keyring
@@ -169,6 +171,8 @@ def _caller(claims: Claims) -> Caller:
         raise InvalidToken("its claim 'patient' is not the id of a patient")
     if fhir_user is not None and not isinstance(fhir_user, str):
         raise InvalidToken("its claim 'fhirUser' is not one text")
+    until, cleared = claims.get("until"), _texts(claims, "clearance")
+    unbound = cleared is not None and EVERYTHING in cleared
     session_id = claims.get("sid")
     if session_id is not None and not isinstance(session_id, str):
         raise InvalidToken("its claim 'sid' is not one text")
@@ -182,8 +186,27 @@ def _caller(claims: Claims) -> Caller:
         roles=_texts(claims, "roles"),
         patients=_texts(claims, "patients") or (),
         fhir_user=fhir_user,
+        purpose=_purpose(claims),
+        clearance=ALL if unbound else None if cleared is None else _clearance(cleared),
+        until=datetime.fromtimestamp(until, UTC) if isinstance(until, int) else None,
+        unbound=unbound,
         session_id=session_id,
     )
+
+
+def _purpose(claims: Claims) -> str:
+    """What the data is asked for. https://hl7.org/fhir/R4/v3/PurposeOfUse/vs.html"""
+    purpose = claims.get("purpose", TREATMENT)
+    if not isinstance(purpose, str):
+        raise InvalidToken("its claim 'purpose' is not one text")
+    return purpose
+
+
+def _clearance(words: Iterable[str]) -> Clearance:
+    try:
+        return Clearance.parse(words)
+    except InvalidClearance as problem:
+        raise InvalidToken("its claim 'clearance' is none") from problem
 
 
 def _texts(claims: Claims, name: str) -> tuple[str, ...] | None:

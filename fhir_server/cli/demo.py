@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 from anyio.from_thread import start_blocking_portal
 
+from fhir_server.access.clearance import EVERYTHING
 from fhir_server.auth.keyring import Keyring
 from fhir_server.auth.tokens import issue
 from fhir_server.cli import serve
@@ -155,6 +156,7 @@ async def _token(store: Store, chosen: Settings, practice: Practice) -> str:
         client_id="fhir-server",
         scope="system/*.cruds",
         ttl=TOKEN_SECONDS,
+        more={"clearance": [EVERYTHING]},
     )
 
 

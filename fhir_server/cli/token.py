@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
+from fhir_server.access.clearance import EVERYTHING, Clearance, InvalidClearance
 from fhir_server.access.scopes import InvalidScope
 from fhir_server.auth.jwt import ACCESS_TOKEN
 from fhir_server.auth.keyring import Keyring
@@ -27,6 +29,10 @@ def token(
     patient: Annotated[str | None, typer.Option(help="Id of the patient that patient/ scopes are about.")] = None,
     user: Annotated[str, typer.Option(help="Who it stands for, such as Practitioner/p1.")] = "operator",
     client: Annotated[str, typer.Option(help="The client it is given to.")] = "fhir-server",
+    clearance: Annotated[
+        str | None, typer.Option(help="Labels it may see, such as 'R HIV'; system/ scopes see all unless told.")
+    ] = None,
+    purpose: Annotated[str | None, typer.Option(help="What for, such as HRESCH; TREAT unless told.")] = None,
     ttl: Annotated[int, typer.Option(min=1, max=ACCESS_TOKEN.lifetime, help="Seconds until it expires.")] = HOUR,
     base_url: Annotated[str | None, typer.Option(help="Public URL of the server.", envvar="FHIR_BASE_URL")] = None,
     mongo_url: MongoUrl = None,
@@ -46,13 +52,33 @@ def token(
     if patient is None and "patient/" in scope.replace("launch/patient", ""):
         fail("A scope that starts with patient/ is about one patient: add --patient ID.", code=2)
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir, base_url=base_url)
-    minted = run(_minted(chosen, tenant, user, client, scope, patient, ttl))
+    more = {**_cleared(scope, clearance), **({"purpose": purpose} if purpose else {})}
+    minted = run(_minted(chosen, tenant, user, client, scope, patient, ttl, more))
     result = {"token": minted, "tenant": tenant, "scope": scope, "expires_in": ttl}
     show(result, as_json, lambda: minted)
 
 
+def _cleared(scope: str, clearance: str | None) -> dict[str, list[str]]:
+    """Whoever has the store is bound by neither labels nor consents, unless the token is to stand for somebody."""
+    if clearance is None:
+        operator = all(each.startswith("system/") for each in scope.split())
+        return {"clearance": [EVERYTHING]} if operator else {}
+    try:
+        Clearance.parse(clearance.split())
+    except InvalidClearance as problem:
+        fail(str(problem), code=2)
+    return {"clearance": clearance.split()}
+
+
 async def _minted(
-    chosen: Settings, tenant: str, user: str, client: str, scope: str, patient: str | None, ttl: int
+    chosen: Settings,
+    tenant: str,
+    user: str,
+    client: str,
+    scope: str,
+    patient: str | None,
+    ttl: int,
+    more: Mapping[str, Any],
 ) -> str:
     async with store_of(chosen) as found:
         await tenant_of(found, tenant)
@@ -67,6 +93,7 @@ async def _minted(
             scope=scope,
             patient=patient,
             ttl=ttl,
+            more=more,
         )
     except InvalidScope as problem:
         fail(str(problem), code=2)

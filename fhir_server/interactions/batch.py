@@ -33,7 +33,7 @@ async def answered(ctx: Context, outer: EntryRequest, place: int, entry: Entry) 
 
 async def _performed(ctx: Context, request: EntryRequest) -> EntryResponse:
     """What it shows and writes is recorded of the batch; what it writes also of itself, with the write."""
-    inside = ctx.inside(ctx.repo.part())
+    inside = ctx.inside(await ctx.repo.part())
     answer = await ctx.perform(inside, request)
     if ctx.repo.recording is not None and inside.repo.recording is not None:
         ctx.repo.recording.trail.follow(inside.repo.recording.trail)

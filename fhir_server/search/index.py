@@ -10,7 +10,7 @@ from typing import Any
 
 from fhir_server.fhir import definitions
 from fhir_server.fhir.resource import Resource
-from fhir_server.search import registry
+from fhir_server.search import labels, registry
 from fhir_server.search.blinding import Blinding
 from fhir_server.search.clinical_dates import CLINICAL_DATES
 from fhir_server.search.extraction import extractor
@@ -37,18 +37,25 @@ class Index:
     compartments: list[str]
     date: datetime | None
     point: position.Point | None = None
+    labels: tuple[str, ...] = ()
+    """Security labels that hide it from some."""
 
     def as_document(self) -> dict[str, Any]:
-        """A place has a point besides; where there is none the index of points has no entry."""
+        """What has no place has no point, and what nothing hides no labels: there is no entry for them then."""
         placed = {} if self.point is None else {position.FIELD: self.point}
-        return placed | {
-            "tok": self.tokens,
-            "str": self.strings,
-            "dat": self.dates,
-            "num": self.numbers,
-            "cmp": self.compartments,
-            "d": self.date,
-        }
+        labelled = {labels.FIELD: list(self.labels)} if self.labels else {}
+        return (
+            placed
+            | labelled
+            | {
+                "tok": self.tokens,
+                "str": self.strings,
+                "dat": self.dates,
+                "num": self.numbers,
+                "cmp": self.compartments,
+                "d": self.date,
+            }
+        )
 
 
 def index(
@@ -75,6 +82,7 @@ def index(
         compartments=compartments(resource_type, resource.get("id"), tokens),
         date=min((row["s"] for row in main), default=None),
         point=rows.point,
+        labels=tuple(labels.entries(resource)),
     )
     return _blinded(found, resource_type, added, blinding) if blinding else found
 

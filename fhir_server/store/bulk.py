@@ -17,11 +17,12 @@ from fhir_server.access.right import Right
 from fhir_server.fhir.outcome import FhirError, conflict, forbidden
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
+from fhir_server.store import guarding
 from fhir_server.store.database import Database, Held
 from fhir_server.store.errors import BUSY, DUPLICATE, mongo_errors, mongo_writes
 from fhir_server.store.layout import AUDITED, SUPERSEDED, Document, key
 from fhir_server.store.tenants import Tenant
-from fhir_server.store.versions import Write, stored, superseded, unchanged, version_of
+from fhir_server.store.versions import Write, labelled, stored, superseded, unchanged, version_of
 from fhir_server.store.where import Where, same, unsigned
 
 BATCH = 1000
@@ -99,6 +100,7 @@ class Putting:
 
     async def _put(self, resource: Resource, states: Mapping[str, Document]) -> Write | Version:
         """A write, or the version that says the same already."""
+        resource = labelled(self.tenant, resource)
         resource_type, resource_id = resource["resourceType"], resource["id"]
         previous = states.get(key(self.tenant.name, resource_type, resource_id))
         if previous is not None:
@@ -109,6 +111,7 @@ class Putting:
         allowed = self.where.allowed(resource_type, Right.UPDATE)
         if write.index and not allowed.permits(resource_type, resource_id, write.index):
             raise forbidden(f"This access token gives no right to write {resource_type}/{resource_id}.")
+        guarding.check(self.tenant, self.where.caller, write)
         if self.mark and resource_type == AUDITED:
             return replace(write, document=await self.mark(write.document))
         return write

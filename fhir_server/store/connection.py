@@ -27,6 +27,7 @@ from fhir_server.store.bodies import ABANDONED
 from fhir_server.store.certificates import Certificates
 from fhir_server.store.clients import Clients
 from fhir_server.store.codec import OPTIONS, RAW
+from fhir_server.store.consents import Consents
 from fhir_server.store.database import Client, Database, Session, database
 from fhir_server.store.deferred import Deferred
 from fhir_server.store.errors import StoreError, mongo_errors
@@ -97,6 +98,7 @@ class Store:
         self.sessions = KeptSessions(self.common.sessions)
         self.upstreams = Upstreams(self.common.providers, self.keys)
         self.attempts = Attempts(self.common.attempts)
+        self.consents = Consents(self.of, self.repository, self.tenants)
         self.step_ups = StepUps(self.handles, self.users)
         self.journal = Journal(
             self.tenants, self.keys, self.of, Processes(self.common.audit_writers), self.keys.witness
@@ -134,6 +136,7 @@ class Store:
             mark=None if self.journal.off else self.journal.marked,
             signing=self.signing,
             recording=recording,
+            hiding=self.consents,
         )
 
     def deferred(self, tenant: Tenant) -> Deferred:

@@ -27,6 +27,7 @@ from fhir_server.store.layout import (
     CLIENTS,
     CODE_SYSTEMS,
     CONCEPTS,
+    CONSENTS,
     DEFERRED,
     DEFINITIONS,
     ENCRYPTION_KEYS,
@@ -115,6 +116,7 @@ class Database:
     providers: Collection
     encryption_keys: Collection
     certificates: Collection
+    consents: Collection
     migrations: Collection
     bodies: Bodies
     guarded_by: Guard
@@ -179,6 +181,7 @@ class Database:
             self.providers,
             self.encryption_keys,
             self.certificates,
+            self.consents,
         )
 
 
@@ -239,5 +242,6 @@ def collections(database: Any) -> dict[str, Any]:
         "providers": database[PROVIDERS],
         "encryption_keys": database[ENCRYPTION_KEYS],
         "certificates": database[CERTIFICATES],
+        "consents": database[CONSENTS],
         "migrations": database[MIGRATIONS],
     }

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fhir_server.access.caller import Caller
+from fhir_server.access.caller import TREATMENT, Caller
+from fhir_server.access.clearance import Clearance
 from fhir_server.access.scopes import Scope
 from fhir_server.fhir import json
 from fhir_server.fhir.entry import EntryResponse
@@ -148,6 +149,10 @@ def _head(asked: Asked) -> Document:
         "roles": caller.roles,
         "patients": caller.patients,
         "fhir_user": caller.fhir_user,
+        "purpose": caller.purpose,
+        "clearance": None if caller.clearance is None else str(caller.clearance),
+        "until": caller.until,
+        "unbound": caller.unbound,
         "base": asked.base,
         "prefer": sorted(asked.prefer),
         "idempotency_key": asked.idempotency_key,
@@ -167,5 +172,9 @@ def _asked(tenant: str, found: Mapping[str, Any], bundle: Resource) -> Asked:
         roles=None if roles is None else tuple(roles),
         patients=tuple(found.get("patients", ())),
         fhir_user=found.get("fhir_user"),
+        purpose=found.get("purpose", TREATMENT),
+        clearance=Clearance.parse(found["clearance"].split()) if found.get("clearance") else None,
+        until=found.get("until"),
+        unbound=found.get("unbound", False),
     )
     return Asked(bundle, caller, found["base"], frozenset(found["prefer"]), found["idempotency_key"])

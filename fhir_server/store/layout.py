@@ -58,6 +58,8 @@ CERTIFICATES = "certificates"
 """Signed documents that say what was destroyed."""
 ATTEMPTS = "attempts"
 """How often somebody tried to sign in without success."""
+CONSENTS = "consents"
+"""What consents forbid, in the form in which it is read at every request."""
 BODIES = "bodies"
 """The GridFS bucket of bodies too large for their document."""
 
@@ -107,6 +109,7 @@ HISTORY_INDEXES: Indexes = {
 
 CHAIN_INDEXES: dict[str, Keys] = {"event": [("t", 1), ("at", 1), ("e", 1)]}
 """In the order of the index `lu` of events: two readings side by side show what is in one of them only."""
+CONSENT_INDEXES: Indexes = {"number": [("t", 1), ("n", 1)]}
 
 WRITER_INDEXES: dict[str, Keys] = {"live": [("live", 1), ("t", 1)]}
 

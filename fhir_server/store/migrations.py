@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pymongo import IndexModel, ReplaceOne, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from fhir_server.store import hidden
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.errors import StoreError
 from fhir_server.store.idempotency import KEPT
@@ -22,6 +23,7 @@ from fhir_server.store.layout import (
     AUDITED,
     CHAIN_INDEXES,
     CONCEPT_INDEXES,
+    CONSENT_INDEXES,
     DEFINITION_INDEXES,
     FEATURE_INDEXES,
     GRANT_INDEXES,
@@ -163,6 +165,13 @@ async def _index_holds(database: Database) -> None:
     await database.certificates.create_indexes([IndexModel([("t", 1), ("at", 1)], name="at")])
 
 
+async def _hide(database: Database) -> None:
+    """Labels and consents that were stored before anything was decided by them."""
+    await _indexed(database.consents, CONSENT_INDEXES)
+    await hidden.labelled(database)
+    await hidden.forbidden(database)
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
@@ -180,6 +189,7 @@ MIGRATIONS = (
     Migration(14, "a user is found by an account elsewhere, which is that of one user", _index_accounts),
     Migration(15, "AuditEvents have a collection and chains of their own", _set_apart),
     Migration(17, "legal holds are found by what they are on, certificates by time", _index_holds),
+    Migration(18, "what consents forbid is found, and what security labels hide", _hide),
 )
 
 

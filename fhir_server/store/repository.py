@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.right import Right
@@ -19,7 +19,18 @@ from fhir_server.search.include import Include
 from fhir_server.search.page import Position
 from fhir_server.search.plan import Plan
 from fhir_server.search.query import Query
-from fhir_server.store import bulk, claims, definitions, expected_version, idempotency, labels, locks, transactions
+from fhir_server.store import (
+    bulk,
+    claims,
+    definitions,
+    expected_version,
+    guarding,
+    idempotency,
+    labels,
+    locks,
+    rules,
+    transactions,
+)
 from fhir_server.store.companions import Companions
 from fhir_server.store.concepts import Concepts
 from fhir_server.store.containers import Containers
@@ -45,10 +56,26 @@ from fhir_server.store.versions import Write, stored, tombstone
 from fhir_server.store.where import Where
 
 T = TypeVar("T")
+
+CONSENT = "Consent"
+FOLLOWED = frozenset({definitions.TYPE, CONSENT})
+"""Types of which a version changes more than itself: the two are one transaction."""
+CHANGES = 3
+"""How often a write is begun again since its tenant has changed."""
 Clock = Callable[[], datetime]
 Latest = Callable[[], Awaitable[Tenant]]
 """What the tenant is now."""
 Mark = bulk.Mark
+
+
+class Hiding(Protocol):
+    """Knows what consents forbid; see `store.consents`."""
+
+    async def applied(self, tenant: Tenant, caller: Caller) -> Caller: ...
+
+    async def guard(self, tenant: Tenant, guards: frozenset[str]) -> None: ...
+
+    async def guards(self, tenant: Tenant) -> frozenset[str]: ...
 
 
 def now() -> datetime:
@@ -73,6 +100,7 @@ class Repository:
         mark: Mark | None = None,
         signing: Signing | None = None,
         recording: Recording | None = None,
+        hiding: Hiding | None = None,
     ):
         self.tenant = tenant
         self.caller = caller
@@ -80,7 +108,7 @@ class Repository:
         self._clock = clock
         self._database = database
         self.recording = recording
-        self._where = Where(tenant.name, caller, RECORDED if recording else SHOWN, blinding=tenant.blinding)
+        self._where = self._made()
         self._shown = Shown(database.bodies, tenant.name, recording.trail if recording else None)
         self._unit: Unit = unit or Immediate(database)
         self._shelf = shelf
@@ -88,6 +116,7 @@ class Repository:
         self._latest = latest
         self._mark = mark
         self.signing = signing
+        self._hiding = hiding
 
     @property
     def deferred(self) -> Deferred | None:
@@ -145,6 +174,7 @@ class Repository:
 
     async def _update(self, resource: Resource, expected: int | None, amends: bool) -> tuple[Version, bool]:
         resource_type, resource_id = resource["resourceType"], resource["id"]
+        guarding.refuse_altered(resource)
         previous = await self._unit.read(self._where.instance(resource_type, resource_id, Right.UPDATE), SUPERSEDED)
         expected_version.check(expected, previous, resource_type, resource_id)
         write = stored(self.tenant, resource, resource_id, "PUT", self._clock(), previous)
@@ -288,26 +318,43 @@ class Repository:
             raise
         if self.recording is not None and recorded is not None:
             await self.recording.committed(recorded)
-        if self._latest and self.own and definitions.TYPE in types:
-            self.tenant = await self._latest()
+        if not types.isdisjoint(FOLLOWED):
+            await self._renew()
+        if self.own and definitions.TYPE in types:
             self.own.jobs.added.set()
         return result
 
     async def _informed(self, resource_type: str, work: Callable[[Repository], Awaitable[T]]) -> T:
         """A write by what the tenant is; one that changes what the tenant is, or is recorded, happens as a whole."""
-        if resource_type == definitions.TYPE or self.recording is not None:
+        if resource_type in FOLLOWED or self.recording is not None:
             return await self.transaction(work)
         return await work(self) if self._unit.session else await self._renewing(lambda: work(self))
 
     async def _renewing(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Once more where the tenant has changed meanwhile: nothing was written then."""
-        try:
-            return await attempt()
-        except Outdated:
-            if self._latest is None:
-                raise
-        self.tenant = await self._latest()
+        """Again where the tenant has changed meanwhile, or had to be changed first: nothing was written then."""
+        for _ in range(CHANGES):
+            try:
+                return await attempt()
+            except FhirError as problem:
+                first = guarding.unguarded(problem)
+                if self._latest is None or not (first or isinstance(problem, Outdated)):
+                    raise
+            if first and self._hiding:
+                await self._hiding.guard(self.tenant, first.needed)
+            await self._renew()
         return await attempt()
+
+    async def _renew(self) -> None:
+        """The tenant and what is hidden from the caller, as they are now."""
+        if self._latest:
+            self.tenant = await self._latest()
+        if self._hiding:
+            self.caller = await self._hiding.applied(self.tenant, self.caller)
+        self._where = self._made()
+
+    def _made(self) -> Where:
+        shown = RECORDED if self.recording else SHOWN
+        return Where(self.tenant.name, self.caller, shown, self.tenant.blinding, self.tenant.guards)
 
     async def prefetch(self, keys: Iterable[tuple[str, str]]) -> None:
         """Loads what is about to be updated with one query; outside a transaction there is nothing to load for."""
@@ -365,18 +412,17 @@ class Repository:
         """Creates or updates many in bulk, each on its own; what would change nothing is not written."""
         assert self._unit.session is None, "a transaction writes in bulk anyway"
         named = [each if "id" in each else {**each, "id": self.new_id()} for each in resources]
-        defining = [each for each in named if each["resourceType"] == definitions.TYPE]
-        others = [each for each in named if each["resourceType"] != definitions.TYPE]
+        others = [each for each in named if each["resourceType"] not in FOLLOWED]
         done = iter(await self._renewing(lambda: self._putting().put(others)))
-        defined = iter([await self._put_definition(each) for each in defining])
-        return [next(defined if each["resourceType"] == definitions.TYPE else done) for each in named]
+        followed = iter([await self._put_followed(each) for each in named if each["resourceType"] in FOLLOWED])
+        return [next(followed if each["resourceType"] in FOLLOWED else done) for each in named]
 
     def _putting(self) -> bulk.Putting:
         return bulk.Putting(self._database, self.tenant, self._where, self._clock, self._mark)
 
-    async def _put_definition(self, resource: Resource) -> bulk.Put:
-        """With what it means for the tenant, and so not in bulk."""
-        same = await self._putting().unchanged(resource)
+    async def _put_followed(self, resource: Resource) -> bulk.Put:
+        """With what follows from it, and so not in bulk."""
+        same = await self._renewing(lambda: self._putting().unchanged(resource))
         if same is not None:
             return bulk.Put(same, created=False, changed=False)
         version, created = await self.update(resource)
@@ -402,8 +448,12 @@ class Repository:
         assert self._shelf is not None, "a repository of a store has a shelf"
         await self._shelf.fill(self.tenant, library)
 
-    def part(self) -> Repository:
-        """For an entry of a batch, which is recorded by itself where it writes."""
+    async def part(self) -> Repository:
+        """For an entry of a batch, recorded by itself where it writes; what the entries before it hide is hidden."""
+        if self._hiding and not self.caller.unbound:
+            guards = await self._hiding.guards(self.tenant)
+            self.tenant = self.tenant if guards == self.tenant.guards else replace(self.tenant, guards=guards)
+            self.caller = await self._hiding.applied(self.tenant, self.caller)
         return self._with(self._unit, self.recording.part() if self.recording else None)
 
     def _within(self, unit: Unit) -> Repository:
@@ -418,11 +468,13 @@ class Repository:
             "mark": self._mark,
             "signing": self.signing,
             "recording": recording,
+            "hiding": self._hiding,
         }
         return Repository(self._database, self.tenant, self.caller, clock=self._clock, new_id=self.new_id, **more)
 
     async def _store(self, write: Write, expected: int | None, amends: bool = False) -> None:
         """Loses a race as the client's precondition says it should: 412 with If-Match, else 409."""
+        guarding.check(self.tenant, self.caller, write)
         if self._mark and write.version.resource_type == AUDITED:
             write = replace(write, document=await self._mark(write.document))
         if amends:
@@ -433,6 +485,8 @@ class Repository:
             await self._unit.store(write)
             if self.recording is not None:
                 self.recording.trail.write(write)
+            if write.version.resource_type == CONSENT:
+                await rules.follow(self._database, write.version, self._unit.session)
             if self.own and write.version.resource_type == definitions.TYPE:
                 await definitions.follow(self.own, write.version, self._unit)
         except FhirError as problem:

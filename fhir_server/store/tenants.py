@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pymongo.errors import DuplicateKeyError
 
+from fhir_server.access.concealment import GUARDS
 from fhir_server.crypto.blind import BlindIndex
 from fhir_server.crypto.secret import Key
 from fhir_server.fhir.definitions import SearchParameter
@@ -48,6 +49,7 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "second_factor": ("required", "optional"),
     "passwords": ("on", "off"),
     "locks": ("signed", "final"),
+    "labels": ("off", "on"),
 }
 """What can be set for a tenant; the first of the values holds where nothing is set."""
 
@@ -72,6 +74,8 @@ class Tenant:
     """Whether its resources are stored sealed."""
     sensitive: Mapping[str, Any] | None = None
     """Which search parameters are blinded then, where that is not the default."""
+    guards: frozenset[str] = frozenset()
+    """What there is that hides resources from some: security labels, consents; see `access.concealment`."""
 
     @property
     def active(self) -> bool:
@@ -146,12 +150,13 @@ class Tenants:
         settings: Mapping[str, Any] | None = None,
         encrypted: bool | None = None,
         sensitive: Mapping[str, Any] | None = None,
+        guards: frozenset[str] = frozenset(),
     ) -> Tenant:
         """Encrypted, unless that is refused or there is no key that would wrap its keys; then not kept as BSON too."""
         _check_names(name, database)
         await self._check_free(name, database)
         created = datetime.now(UTC).replace(microsecond=0)
-        tenant = Tenant(name, title or name, database, native, "active", settings or {}, created)
+        tenant = Tenant(name, title or name, database, native, "active", settings or {}, created, guards=guards)
         if self._vault.kek is not None if encrypted is None else encrypted:
             self._vault.refuse_unkeyed(name)
             policy = sensitive_of(sensitive) if sensitive else None
@@ -193,6 +198,14 @@ class Tenants:
             with mongo_writes:
                 await self._index_words(tenant)
         return await self._change(name, {f"settings.{setting}": value for setting, value in settings.items()})
+
+    async def guard(self, name: str, guards: frozenset[str]) -> Tenant:
+        """Returns when every process has learned that there is such a thing now."""
+        with mongo_writes:
+            change = {"$addToSet": {"guards": {"$each": sorted(guards)}}}
+            await self._collection.update_one({"_id": name, "guards": {"$exists": True}}, change)
+        await asyncio.sleep(REMEMBERED)
+        return await self.latest(name)
 
     async def erase(self, name: str) -> None:
         """Removes everything of the tenant, for good; one that was interrupted is taken up again by calling it again.
@@ -269,6 +282,7 @@ def _document(tenant: Tenant) -> Document:
         "created": tenant.created,
         "encrypted": tenant.encrypted,
         "sensitive": tenant.sensitive,
+        "guards": sorted(tenant.guards),
     }
 
 
@@ -284,6 +298,8 @@ def _tenant(document: Document) -> Tenant:
         _own(document["parameters"]) if "parameters" in document else NONE,
         document.get("encrypted", False),
         document.get("sensitive"),
+        # Of a tenant from before this was noted, nobody knows.
+        frozenset(document.get("guards", GUARDS)),
     )
 
 

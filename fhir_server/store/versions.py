@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fhir_server.access import labelling
 from fhir_server.fhir import json
 from fhir_server.fhir.resource import Resource, identified
 from fhir_server.fhir.version import Version
-from fhir_server.search import contained
+from fhir_server.search import contained, labels
 from fhir_server.search.index import Index, index
 from fhir_server.search.types import words
 from fhir_server.store import locks
@@ -24,7 +25,7 @@ from fhir_server.store.layout import SUPERSEDED, Document, key, version_key
 from fhir_server.store.tenants import Tenant
 
 UNINDEXED: Document = {"tok": [], "str": [], "dat": [], "num": []}
-"""Of a deletion: it is found by no search, but stays in the compartments it was in."""
+"""Of a deletion: it is found by no search, but stays in the compartments it was in, and as secret as it was."""
 
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -44,6 +45,7 @@ def stored(
 ) -> Write:
     """The next version of a resource, with all that is kept of it."""
     resource_type = resource["resourceType"]
+    resource = labelled(tenant, resource)
     version_id, last_updated = _next(now, previous)
     complete = identified(resource, resource_id, version_id, last_updated)
     body = json.encode(complete)
@@ -56,6 +58,13 @@ def stored(
     if tenant.native == "full":
         document["res"] = native(complete, body) if len(body) <= THRESHOLD else None
     return Write(version, document, entries, previous)
+
+
+def labelled(tenant: Tenant, resource: Resource) -> Resource:
+    """With the security labels that the tenant wants the server to give."""
+    if tenant.setting("labels") == "off":
+        return resource
+    return labelling.labelled(resource, index(resource, added=tenant.own.added).tokens)
 
 
 def indexed(resource: Resource, entries: Index, tenant: Tenant) -> Document:
@@ -74,6 +83,8 @@ def tombstone(tenant: Tenant, now: datetime, previous: Document) -> Write:
     moment = _zoneless(last_updated)
     version = Version(tenant.name, previous["rt"], previous["id"], version_id, moment, "DELETE", b"")
     document = {**envelope(version), "body": b"", **UNINDEXED, "cmp": previous["cmp"], "d": None}
+    if labels.FIELD in previous:
+        document[labels.FIELD] = previous[labels.FIELD]
     return Write(version, document, None, previous)
 
 

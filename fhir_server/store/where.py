@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from fhir_server.access.caller import Caller
+from fhir_server.access.concealment import shared, special, without
 from fhir_server.access.restriction import Restriction, restriction
 from fhir_server.access.right import Right
 from fhir_server.fhir.definitions import resource_types
@@ -31,9 +32,12 @@ class Where:
     """What is read of a document that is shown; its patients too where that is recorded."""
     blinding: Blinding | None = None
 
+    guards: frozenset[str] = frozenset()
+    """What of security labels and consents there is in the tenant."""
+
     def allowed(self, resource_type: str, right: Right) -> Restriction:
         """Raises 403 where the caller has no such right on the type at all."""
-        return restriction(self.caller, resource_type, right, self.blinding)
+        return restriction(self.caller, resource_type, right, self.blinding, self.guards)
 
     def instance(self, resource_type: str, resource_id: str, right: Right) -> Document:
         """The current version of one resource; one the caller may not see is not found, like one that is not there."""
@@ -128,13 +132,19 @@ class Where:
         """Types under the same restriction share one branch; mostly there is one branch only."""
         shares: list[tuple[Mapping[str, Any], list[str]]] = []
         for resource_type in self.permitted(types, right):
-            own = self.allowed(resource_type, right).filter
+            own = self._special(resource_type, right)
             same = next((names for restriction, names in shares if restriction == own), None)
             if same is None:
                 shares.append((own, [resource_type]))
             else:
                 same.append(resource_type)
-        return _either(both({"rt": names[0] if len(names) == 1 else {"$in": names}}, own) for own, names in shares)
+        found = _either(both({"rt": names[0] if len(names) == 1 else {"$in": names}}, own) for own, names in shares)
+        return both(found, shared(self.caller, right, self.guards))
+
+    def _special(self, resource_type: str, right: Right) -> Mapping[str, Any]:
+        """What restricts one type, without what is hidden of all types alike."""
+        hidden = special(self.caller, resource_type, right, self.guards)
+        return without(restriction(self.caller, resource_type, right, self.blinding).filter, hidden)
 
 
 def between(since: datetime | None, before: tuple[Any, ...] | None) -> Document:

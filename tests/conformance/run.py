@@ -31,7 +31,10 @@ async def follow(site: Site, case: Case, way: str, tenants: Tenants) -> None:
         neighbour = step.get("as") == "other-tenant"
         caller = other if neighbour else own
         scope = EVERYTHING if neighbour else step.get("as", EVERYTHING)
-        token = None if scope == "nobody" else await site.token(caller, scope, patient=step.get("patient"))
+        # Whoever is not named is the operator, whom neither labels nor consents bind.
+        more = step.get("claims", {} if "as" in step else {"clearance": ["*"]})
+        claims = {"patient": step.get("patient"), "person": step.get("person"), "more": more}
+        token = None if scope == "nobody" else await site.token(caller, scope, **claims)
         tenant = {"own": own, "other": other, "nowhere": "nowhere"}[step["tenant"]] if "tenant" in step else caller
         answer = await (ask if each is case.row else site.by_http)(tenant, token, step)
         while step.get("poll") and answer.status == 202:

@@ -62,7 +62,8 @@ class Site:
         number = next(self._numbers)
         own, other = f"c{number}", f"c{number}-other"
         for tenant, resources in ((own, table.given), (other, table.other)):
-            await self.app.state.store.tenants.create(tenant, settings=table.settings)
+            guards = frozenset(table.guards)
+            await self.app.state.store.tenants.create(tenant, settings=table.settings, guards=guards)
             await self._fill(tenant, resources)
         await self._map(own, table.mapped)
         for request in table.after:

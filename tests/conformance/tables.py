@@ -23,6 +23,8 @@ class Table:
     after: list[str]
     canary: str | None
     settings: dict[str, Any]
+    guards: list[str]
+    """What the tenant is known to have from its start: of security labels and consents that forbid."""
     mapped: list[dict[str, Any]]
     """What mappings have written of `given`: the state of each, and what its mapping says about its elements."""
 
@@ -69,6 +71,7 @@ def of_file(file: Path) -> list[Case]:
         read.get("after", []),
         read.get("canary"),
         read.get("settings", {}),
+        read.get("guards", []),
         read.get("mapped", []),
     )
     return [Case(table, row) for row in read["cases"]]

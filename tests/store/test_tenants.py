@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from fhir_server.access.concealment import GUARDS
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.fhir.terminology.code_system import Concept
@@ -122,11 +123,13 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
     """The name of the other one begins with the name of the one that is erased."""
     monkeypatch.setattr(tenants, "REMEMBERED", 0.0)
     name = a_name()
-    both = [as_system(any_store, await any_store.tenants.create(each)) for each in (name, f"{name}-other")]
+    created = [await any_store.tenants.create(each, guards=GUARDS) for each in (name, f"{name}-other")]
+    both = [as_system(any_store, each) for each in created]
     for repository in both:
         await repository.update(patient("p1"))
         await repository.update(patient("p1", "Jones"))
         await repository.update(observation("o1", "p1"))
+        await repository.update(CONSENT)
         await repository.transaction(lambda inside: inside.claim("Patient?identifier=1"))
         await repository.transaction(lambda inside: inside.keep_answer("key", "request", EntryResponse(201)))
         await repository.concepts.keep("load", [Row(0, "a", Concept("a"), ("a",))])
@@ -156,6 +159,17 @@ async def test_erasing_leaves_nothing_of_it_and_all_of_the_others(
     assert (await both[1].current("Patient", "p1")).version_id == 2
     assert (await any_store.keys.signing(name)).kid != key.kid
 
+
+CONSENT = {
+    "resourceType": "Consent",
+    "id": "c1",
+    "status": "active",
+    "scope": {"text": "privacy"},
+    "category": [{"text": "x"}],
+    "patient": {"reference": "Patient/p1"},
+    "policyRule": {"text": "x"},
+    "provision": {"type": "deny"},
+}
 
 STATE = {
     "source_system": "pms",

@@ -1,0 +1,38 @@
+"""What follows from a Consent that was written: the rule that it makes changes with it, or neither does.
+
+https://hl7.org/fhir/R4/consent.html
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fhir_server.access.provision import essence, rule_of
+from fhir_server.fhir import json
+from fhir_server.fhir.version import Version
+from fhir_server.store.database import Database, Session
+from fhir_server.store.layout import key
+
+NUMBER: Final = "number"
+RULE: Final = "rule"
+
+
+def number_key(tenant: str) -> str:
+    """Of the document that counts the changes."""
+    return key(tenant, NUMBER, "")
+
+
+async def follow(database: Database, version: Version, session: Session | None) -> None:
+    """In the transaction that stores a Consent: what it forbids from now on."""
+    consent = None if version.deleted else json.trusted(version.body)
+    forbids = consent is not None and rule_of(consent) is not None
+    name = key(version.tenant, RULE, version.resource_id)
+    if not forbids and await database.consents.find_one({"_id": name}, session=session) is None:
+        return
+    counter = {"_id": number_key(version.tenant)}
+    await database.consents.update_one(counter, {"$inc": {"n": 1}}, upsert=True, session=session)
+    found = await database.consents.find_one(counter, session=session)
+    assert found is not None, "it was just written"
+    body = json.encode(essence(consent)) if consent and forbids else None
+    change = {"$set": {"t": version.tenant, "n": found["n"], "id": version.resource_id, "body": body}}
+    await database.consents.update_one({"_id": name}, change, upsert=True, session=session)
