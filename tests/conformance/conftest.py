@@ -15,8 +15,13 @@ LARGEST = 64 * 1024 * 1024
 
 @pytest.fixture(scope="module")
 async def site(mongo_url: str, database_name: str) -> AsyncIterator[Site]:
-    """The server as it is served, without a socket."""
-    settings = Settings(base_url=URL, mongo_url=mongo_url, database=database_name, max_body_bytes=LARGEST)
+    """The server as it is served, without a socket; it records nothing: tables know all AuditEvents that there are."""
+    async for each in served(mongo_url, database_name, audit=False):
+        yield each
+
+
+async def served(mongo_url: str, database_name: str, *, audit: bool) -> AsyncIterator[Site]:
+    settings = Settings(base_url=URL, mongo_url=mongo_url, database=database_name, max_body_bytes=LARGEST, audit=audit)
     app = build(settings)
     transport = httpx.ASGITransport(app)
     async with (
