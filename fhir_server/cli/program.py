@@ -20,6 +20,7 @@ COMMANDS = {
     "user": "Add, list, change and disable the people who may sign in.",
     "provider": "Let people of a tenant sign in with an identity provider elsewhere.",
     "hold": "Place, list and release legal holds.",
+    "retention": "Show which records may go when, and destroy those whose time is over.",
     "certificate": "List and show the certificates of what was destroyed.",
     "package": "Add, list and remove FHIR packages: profiles and value sets to check against.",
     "load": "Store bundles, resources and NDJSON from files.",

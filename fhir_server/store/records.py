@@ -86,11 +86,11 @@ class Records:
         with mongo_errors:
             return await self.database.plain.count_documents(self._every())
 
-    async def every(self, heard: Heard = lambda _: None) -> list[tuple[tuple[str, ...], Facts]]:
-        """Each person of the tenant, who may be several Patients, with what is known of the record."""
+    async def every(self, heard: Heard = lambda _: None) -> list[tuple[tuple[str, ...], list[Facts]]]:
+        """Each person of the tenant, who may be several Patients, with what is known of the record of each."""
         seen = await self._seen(self._every(), heard)
         persons = _persons({name: each.linked for name, each in seen.items() if each.is_there})
-        return [(each, retention.merged([seen[name].facts() for name in each])) for each in persons]
+        return [(each, [seen[name].facts() for name in each]) for each in persons]
 
     def _where(self) -> Where:
         return Where(self.tenant.name, Caller.system(self.tenant.name, "retention"))
@@ -111,9 +111,10 @@ class Records:
                     deleted.append(document)
                 heard(1)
         for at in range(0, len(deleted), BATCH):
-            before = self._where().before(deleted[at : at + BATCH], Right.READ)
+            before = [(each["rt"], each["id"], each["v"] - 1) for each in deleted[at : at + BATCH]]
+            past = self._where().numbered(before, Right.READ)
             with mongo_errors:
-                async for document in self.database.history.find(before, READ):
+                async for document in self.database.history.find(past, READ):
                     _note(document, seen)
         await self._mark(found, seen)
         return seen
