@@ -12,7 +12,7 @@ from typer.main import get_command
 COMMANDS = {
     "serve": "Run the server.",
     "demo": "Run the server with two demo tenants, fed from sample legacy databases.",
-    "tenant": "Create, list, suspend, resume and erase tenants.",
+    "tenant": "Create, list, clone, suspend, resume and erase tenants.",
     "token": "Mint an access token.",
     "client": "Register, list, rotate, approve and disable clients.",
     "launch": "Begin launches out of an EHR.",

@@ -25,7 +25,7 @@ from fhir_server.store.where import Where
 AUDIT = "AuditEvent"
 PATIENT = "Patient"
 KIND = "retention/purge"
-HASHED = {"_id": 1, "rt": 1, "id": 1, "v": 1, "cmp": 1, "body": 1, "file": 1}
+HASHED = {"_id": 1, "rt": 1, "id": 1, "v": 1, "m": 1, "cmp": 1, "body": 1, "file": 1}
 NAMED = {"_id": 1, "rt": 1, "id": 1, "v": 1, "cmp": 1, "file": 1}
 BATCH = 500
 
@@ -34,7 +34,7 @@ BATCH = 500
 class Purged:
     """What a certificate says of one person, or of strays: resources by type, versions, and a digest over all of them.
 
-    The digest is SHA-256 over one line a version, `Type/id/version` and the SHA-256 of its body as it was stored.
+    The digest is SHA-256 over one line a version, `Type/id/version` and the SHA-256 of its body, sorted.
     """
 
     person: tuple[str, ...]
@@ -143,9 +143,12 @@ class Purge:
         return lines
 
     async def _lines(self, documents: Iterable[Document]) -> list[str]:
+        """Of a body that can never be read again the digest is that of nothing."""
+        listed = list(documents)
         with mongo_errors:
-            hashed = [(each, sha256(await self.database.bodies.body(each))) for each in documents]
-        return [f"{each['rt']}/{each['id']}/{each['v']} {found.hexdigest()}" for each, found in hashed]
+            bodies = await self.database.bodies.bodies(listed)
+        hashed = [(each, sha256(body or b"").hexdigest()) for each, body in zip(listed, bodies, strict=True)]
+        return [f"{each['rt']}/{each['id']}/{each['v']} {found}" for each, found in hashed]
 
     async def _destroyed(self, going: Sequence[Document], person: Sequence[str]) -> None:
         """The Patients last: as long as one is there, whatever is written meanwhile is found again."""

@@ -87,7 +87,7 @@ async def test_what_is_due_goes_with_all_its_versions_and_leaves_a_certificate(a
     deleted = await repository.history("Observation", "o-ada")
     stored |= {f"Observation/o-ada/{each.version_id} {sha256(each.body).hexdigest()}" for each in deleted.versions}
     (certificate,) = await work.run(any_store, tenant, await due(any_store, repository), APPROVAL, NOW)
-    assert await left(any_store, tenant.name, ["resources", "history"]) == {
+    assert await left(any_store, tenant.name, ["resources", "audit", "history"]) == {
         "AuditEvent|a1",
         *(f"Patient|{each}" for each in ("bea", "cyd", "dan")),
         *(f"Observation|o-{each}" for each in ("bea", "cyd")),
