@@ -18,7 +18,7 @@ Style = Literal["drop", "constant", "distinct"]
 """What stands where something was dropped: nothing where that is possible; or always a word; or words that differ."""
 
 WORD = "masked"
-NOWHERE = "https://masked.invalid/fhir"
+NOWHERE = "https://masked.invalid"
 BUCKET = 90
 """Years: nothing of a longer time ago says when, nobody older how old."""
 
@@ -74,7 +74,7 @@ def reference(value: Any, about: About) -> str:
     if found is None or found["type"] not in resource_types() or CONDITIONAL.match(text):
         return about.project.uuid(text)
     local = f"{found['type']}/{about.project.resource_id(found['type'], found['id'])}"
-    return f"{NOWHERE}/{local}" if found["base"] else local
+    return f"{NOWHERE}/{about.project.name(found['base'])}/fhir/{local}" if found["base"] else local
 
 
 def keep_type(value: Any, _: About) -> str | None:
