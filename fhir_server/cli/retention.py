@@ -19,14 +19,13 @@ from fhir_server.cli.common import (
     MongoUrl,
     TenantName,
     errors,
-    explained,
     in_store,
     settings,
     show,
     tenant_of,
 )
 from fhir_server.jobs import retention as work
-from fhir_server.jobs.retention import Approval, Line
+from fhir_server.jobs.retention import Line
 from fhir_server.store.certificates import Certificate
 from fhir_server.store.connection import Store
 from fhir_server.store.purge import Purge
@@ -39,7 +38,7 @@ SHOWN = 20
 """Persons that are listed for a person; a program gets all of them."""
 
 Approved = Annotated[
-    list[str] | None, typer.Option("--approved-by", help="Who approves it; two different people, so give it twice.")
+    list[str] | None, typer.Option("--approved-by", help="User who approves it; two different ones, so give it twice.")
 ]
 
 
@@ -77,12 +76,12 @@ def run(
     [bold]Examples[/]
 
       fhir-server retention run --tenant riverside
-      fhir-server retention run --tenant riverside --apply --approved-by 'J. Doe' --approved-by 'R. Roe'
+      fhir-server retention run --tenant riverside --apply --approved-by ann --approved-by bo
     """
-    approval = _approval(approved_by) if apply else None
 
     async def done(found: Store) -> tuple[list[Any], list[Certificate]]:
         place = await tenant_of(found, tenant)
+        approval = await work.approval(found, place, approved_by or ()) if apply else None
         lines = await _lines(found, place, quiet=as_json)
         due = [each for each in lines if each.is_due(_now().date())][:limit]
         with _bar("Records", len(due), quiet=as_json) as heard:
@@ -91,16 +90,11 @@ def run(
             return [], await work.run(found, place, due, approval, _now(), heard)
 
     due, certificates = in_store(settings(mongo_url=mongo_url, data_dir=data_dir), done)
-    if approval is None:
+    if not apply:
         show({"due": due}, as_json, lambda: _due(due))
     else:
         said = [{"certificate": each.name, **_totals(each)} for each in certificates]
         show({"certificates": said}, as_json, lambda: _issued(certificates))
-
-
-def _approval(by: list[str] | None) -> Approval:
-    with explained():
-        return Approval(tuple(by or ()))
 
 
 async def _lines(found: Store, tenant: Tenant, *, quiet: bool) -> list[Line]:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any, Final
 
-from fhir_server.fhir import retention
-from fhir_server.fhir.outcome import invalid
+from fhir_server.fhir import audit, retention
+from fhir_server.fhir.audit import Event
+from fhir_server.fhir.commanded import commanded
+from fhir_server.fhir.outcome import bad_value, invalid
 from fhir_server.fhir.retention import Kept, Rule
 from fhir_server.store.certificates import Certificate
 from fhir_server.store.connection import Store
@@ -26,6 +28,7 @@ from fhir_server.store.tenants import Tenant
 KIND: Final = "retention"
 RULE: Final = "retention/rule"
 """The kind of record that a tenant's own rule is."""
+PEOPLE: Final = 2
 PORTION: Final = 1000
 """Persons on one certificate."""
 
@@ -54,15 +57,21 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Two different people; who runs the command says who they are."""
+    """Of two different people, each of whom may sign in to the tenant; whoever runs the command names them."""
 
     by: tuple[str, ...]
 
-    def __post_init__(self) -> None:
-        if len({each.strip().casefold() for each in self.by if each.strip()}) < 2:
-            raise invalid(
-                "Destroying records takes the approval of two different people: --approved-by A --approved-by B."
-            )
+
+async def approval(store: Store, tenant: Tenant, names: Iterable[str]) -> Approval:
+    """400 where they are not two, or one of them is nobody here."""
+    users = {name: await store.users.get(tenant.name, name) for name in names}
+    for name, user in users.items():
+        if user is None or user.disabled:
+            raise bad_value(f"'{name}' cannot approve: nobody of this name may sign in to '{tenant.name}'.")
+    by = {user.user_id: user.username for user in users.values() if user}
+    if len(by) < PEOPLE:
+        raise invalid("Destroying records takes two different people: --approved-by A --approved-by B.")
+    return Approval(tuple(sorted(by.values())))
 
 
 async def report(store: Store, tenant: Tenant, heard: Heard = lambda _: None) -> list[Line]:
@@ -118,8 +127,17 @@ async def _certified(store: Store, purge: Purge, name: str, now: datetime) -> Ce
     await purge.sweep([name for each in await purge.claimed(name) for name in each.person], name)
     said = content(await purge.claimed(name))
     certificate = await store.certificates.issue(purge.tenant.name, KIND, said, now, name=name)
+    await store.journal.record(purge.tenant.name, _event(certificate))
     await purge.certified(name)
     return certificate
+
+
+def _event(certificate: Certificate) -> Event:
+    """One for a certificate, whose name leads to all of it; each patient's trail tells that the record is gone."""
+    said = certificate.content
+    thing = audit.thing("Data Repository", f"certificate {certificate.name}", ("versions", str(said["versions"])))
+    patients = [audit.patient(name) for each in said["records"] for name in each["person"]]
+    return commanded("retention", "retention run", datetime.now(UTC), said["approved_by"], [thing, *patients])
 
 
 def content(destroyed: Sequence[Purged]) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from fhir_server.store.features import FeatureRecords
 from fhir_server.store.mappings import MappingStates
 from fhir_server.store.purge import Purge
 from fhir_server.store.repository import Repository
+from fhir_server.store.users import User
 from tests.store.conftest import any_store, as_system, memory_store, new_tenant, store  # noqa: F401 - fixtures
-from tests.store.resources import observation, patient
+from tests.store.resources import observation, patient, plan_of
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 TODAY = NOW.date()
@@ -87,11 +88,11 @@ async def test_what_is_due_goes_with_all_its_versions_and_leaves_a_certificate(a
     deleted = await repository.history("Observation", "o-ada")
     stored |= {f"Observation/o-ada/{each.version_id} {sha256(each.body).hexdigest()}" for each in deleted.versions}
     (certificate,) = await work.run(any_store, tenant, await due(any_store, repository), APPROVAL, NOW)
-    assert await left(any_store, tenant.name, ["resources", "audit", "history"]) == {
-        "AuditEvent|a1",
+    assert await left(any_store, tenant.name, ["resources", "history"]) == {
         *(f"Patient|{each}" for each in ("bea", "cyd", "dan")),
         *(f"Observation|o-{each}" for each in ("bea", "cyd")),
     }
+    assert "AuditEvent|a1" in await left(any_store, tenant.name, ["audit"])
     said = certificate.content
     assert said["approved_by"] == ["Ann", "Bob"]
     assert (said["persons"], said["resources"], said["versions"]) == (1, {"Observation": 1, "Patient": 1}, 4)
@@ -220,7 +221,31 @@ async def test_linked_patients_go_together_or_stay_together(any_store: Store) ->
     assert [each.person for each in await due(any_store, repository)] == [("Patient/ada",)]
 
 
-@pytest.mark.parametrize("by", [(), ("Ann",), ("Ann", "ann "), ("Ann", ""), ("", " ")])
-def test_two_different_people_approve(by: tuple[str, ...]) -> None:
-    with pytest.raises(FhirError, match="two different people"):
-        Approval(by)
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        ((), "two different people"),
+        (("ann",), "two different people"),
+        (("ann", "Ann"), "two different people"),
+        (("ann", "nobody"), "nobody of this name"),
+        (("ann", "gone"), "nobody of this name"),
+    ],
+)
+async def test_two_different_people_approve(memory_store: Store, by: tuple[str, ...], said: str) -> None:  # noqa: F811
+    tenant = await new_tenant(memory_store)
+    for name in ("ann", "bo"):
+        await memory_store.users.add(User(tenant.name, name, name.title()))
+    await memory_store.users.add(User(tenant.name, "gone", "Gone", disabled=True))
+    with pytest.raises(FhirError, match=said):
+        await work.approval(memory_store, tenant, by)
+    assert (await work.approval(memory_store, tenant, ("bo", "ann"))).by == ("ann", "bo")
+
+
+async def test_the_trail_of_each_patient_tells_that_the_record_is_gone(store: Store) -> None:  # noqa: F811
+    repository = await filled(store)
+    (certificate,) = await work.run(store, repository.tenant, await due(store, repository), APPROVAL, NOW)
+    found = await repository.search(plan_of("AuditEvent?patient=Patient/ada"))
+    (event,) = [each.resource() for each in found.versions]
+    assert event["action"] == "D"
+    assert [each["who"]["display"] for each in event["agent"]] == ["fhir-server retention run", "Ann", "Bob"]
+    assert event["entity"][0]["name"] == f"certificate {certificate.name}"
