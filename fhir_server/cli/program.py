@@ -12,7 +12,7 @@ from typer.main import get_command
 COMMANDS = {
     "serve": "Run the server.",
     "demo": "Run the server with two demo tenants, fed from sample legacy databases.",
-    "tenant": "Create, list, suspend, resume and erase tenants.",
+    "tenant": "Create, list, clone, suspend, resume and erase tenants.",
     "token": "Mint an access token.",
     "client": "Register, list, rotate, approve and disable clients.",
     "launch": "Begin launches out of an EHR.",
@@ -20,6 +20,7 @@ COMMANDS = {
     "user": "Add, list, change and disable the people who may sign in.",
     "provider": "Let people of a tenant sign in with an identity provider elsewhere.",
     "hold": "Place, list and release legal holds.",
+    "retention": "Show which records may go when, and destroy those whose time is over.",
     "certificate": "List and show the certificates of what was destroyed.",
     "package": "Add, list and remove FHIR packages: profiles and value sets to check against.",
     "load": "Store bundles, resources and NDJSON from files.",

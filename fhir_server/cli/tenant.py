@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
+from fhir_server.cli import masking
 from fhir_server.cli.common import DataDir, Json, MongoUrl, console, fail, run, settings, show, tenant_of
 from fhir_server.fhir.outcome import conflict
 from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.tenants import SETTINGS, Tenant
 
-app = typer.Typer(no_args_is_help=True, help="Create, list, suspend, resume and erase tenants.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, clone, suspend, resume and erase tenants.")
 
 Name = Annotated[str, typer.Argument(help="Lower-case letters, digits and '-': it is part of every URL of the tenant.")]
 
@@ -138,6 +139,9 @@ def erase(
 
     run(work())
     show({"erased": name}, as_json, lambda: f"Tenant [bold]{name}[/] is erased.")
+
+
+app.command("clone")(masking.clone)
 
 
 def _set_status(name: str, status: str, chosen: Settings, as_json: bool) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -112,6 +112,12 @@ def kept(facts: Facts, rules: Iterable[Rule]) -> Kept:
     return max(found, key=lambda each: each.until or date.max)
 
 
+def longest(facts: Sequence[Facts], rules: Sequence[Rule], until: date | None = None) -> Kept:
+    """Of Patients that are one person: what holds for one of them, and for all of them together."""
+    every = [merged(facts), *facts] if len(facts) > 1 else facts
+    return max((kept(replace(each, until=until), rules) for each in every), key=lambda each: each.until or date.max)
+
+
 def _applied(rule: Rule, facts: Facts, born: date) -> Iterator[Kept]:
     """What a rule says of a record; nothing where the record is not of its class."""
     since = facts.classes.get(rule.of_class) if rule.event == "creation" else facts.treated or facts.changed
@@ -157,5 +163,4 @@ def merged(facts: Sequence[Facts]) -> Facts:
         max(each.changed for each in facts),
         next((each.ongoing for each in facts if each.ongoing), None),
         classes,
-        max((each.until for each in facts if each.until), default=None),
     )

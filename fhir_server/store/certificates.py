@@ -53,13 +53,13 @@ class Certificates:
     def __init__(self, collection: Collection, keys: TenantKeys, new_id: NewId = uuid7) -> None:
         self._collection = collection
         self._keys = keys
-        self._new_id = new_id
+        self.new_name = new_id
 
     async def issue(
         self, tenant: str, kind: str, content: Mapping[str, Any], now: datetime, *, name: str | None = None
     ) -> Certificate:
         """Signs and keeps a certificate; one that was issued under this name already is answered as it is."""
-        named = name or self._new_id()
+        named = name or self.new_name()
         said = {"tenant": tenant, "certificate": named, "kind": kind, "issued": instant(now), **content}
         made = Certificate(tenant, named, kind, now, await self._signed(tenant, said))
         document = {

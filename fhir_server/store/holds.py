@@ -7,7 +7,7 @@ that a tenant has added. Nothing of a hold is ever removed: one that was release
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -77,8 +77,7 @@ class Holds:
         facts = await records.facts(person)
         if not facts:
             return None
-        one = replace(retention.merged(list(facts.values())), until=standing.until)
-        kept = retention.kept(one, (*retention.shipped(), *standing.rules))
+        kept = retention.longest(list(facts.values()), (*retention.shipped(), *standing.rules), standing.until)
         if kept.is_due(self._clock().date()):
             return None
         until = f"until {kept.until}" if kept.until else "without an end"

@@ -9,6 +9,7 @@ from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError
 
 from fhir_server.store.connection import Store
+from fhir_server.store.database import Database
 from fhir_server.store.errors import DUPLICATE, mongo_errors, mongo_writes
 from fhir_server.store.layout import Document
 from fhir_server.store.tenants import Tenant
@@ -179,3 +180,22 @@ class MappingStates:
     def _name(self, parts: Sequence[str]) -> str:
         """A bar inside a part is doubled, so that no two keys are spelled the same."""
         return "|".join([self._tenant, *(part.replace("|", "||") for part in parts)])
+
+
+async def forget_rows(database: Database, tenant: str, resources: Iterable[tuple[str, str]]) -> None:
+    """What is known of the rows that these resources were made of, and the rows as they were read."""
+    wanted = set(resources)
+    found = {"tenant_id": tenant, "resource_id": {"$in": [each for _, each in wanted]}}
+    with mongo_writes:
+        states = await database.mappings.find(found).to_list()
+        of_them = [each for each in states if (each.get("resource_type"), each["resource_id"]) in wanted]
+        rows = {each["_id"].removesuffix(_ending(each)) for each in of_them}
+        snapshots = {"_id": {"$in": sorted(rows)}}
+        await database.snapshots.delete_many(snapshots)
+        gone = {"_id": {"$in": [each["_id"] for each in of_them]}}
+        await database.mappings.delete_many(gone)
+
+
+def _ending(state: State) -> str:
+    """What the key of a state has beyond that of its row."""
+    return "|" + str(state["output"]).replace("|", "||")

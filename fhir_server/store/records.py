@@ -7,16 +7,20 @@ https://hl7.org/fhir/R4/compartmentdefinition-patient.html
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.right import Right
-from fhir_server.fhir import retention
+from fhir_server.fhir import definitions, retention
 from fhir_server.fhir.retention import Facts
-from fhir_server.search import compartment
+from fhir_server.search import compartment, registry
+from fhir_server.search.blinding import Blinding
 from fhir_server.search.clinical_dates import CLINICAL_DATES
+from fhir_server.search.own import NONE
+from fhir_server.search.parse import parse
 from fhir_server.search.term import wide
 from fhir_server.store.database import Database
 from fhir_server.store.errors import mongo_errors
@@ -86,11 +90,11 @@ class Records:
         with mongo_errors:
             return await self.database.plain.count_documents(self._every())
 
-    async def every(self, heard: Heard = lambda _: None) -> list[tuple[tuple[str, ...], Facts]]:
-        """Each person of the tenant, who may be several Patients, with what is known of the record."""
+    async def every(self, heard: Heard = lambda _: None) -> list[tuple[tuple[str, ...], list[Facts]]]:
+        """Each person of the tenant, who may be several Patients, with what is known of the record of each."""
         seen = await self._seen(self._every(), heard)
         persons = _persons({name: each.linked for name, each in seen.items() if each.is_there})
-        return [(each, retention.merged([seen[name].facts() for name in each])) for each in persons]
+        return [(each, [seen[name].facts() for name in each]) for each in persons]
 
     def _where(self) -> Where:
         return Where(self.tenant.name, Caller.system(self.tenant.name, "retention"))
@@ -111,25 +115,45 @@ class Records:
                     deleted.append(document)
                 heard(1)
         for at in range(0, len(deleted), BATCH):
-            before = self._where().before(deleted[at : at + BATCH], Right.READ)
+            before = [(each["rt"], each["id"], each["v"] - 1) for each in deleted[at : at + BATCH]]
+            past = self._where().numbered(before, Right.READ)
             with mongo_errors:
-                async for document in self.database.history.find(before, READ):
+                async for document in self.database.history.find(past, READ):
                     _note(document, seen)
         await self._mark(found, seen)
         return seen
 
     async def _mark(self, found: Filter, seen: dict[str, _Seen]) -> None:
         """The classes that codes put records into, by when the resource that has them was created."""
-        for name, codes in retention.marks().items():
-            tokens = [f"{parameter}={code}" for code in codes for parameter in MARKING]
-            if not tokens:
-                continue
+        for name, tokens in _marks(self.tenant.own.blinding).items():
             with mongo_errors:
                 async for document in self.database.plain.find(both(found, _having(tokens)), {**READ, "d": 1}):
                     created = _day(document["d"] or document["lu"])
                     for patient in document["cmp"]:
                         classes = seen.setdefault(patient, _Seen()).classes
                         classes[name] = max(created, classes.get(name, created))
+
+
+@lru_cache(maxsize=64)
+def _marks(blinding: Blinding | None) -> Mapping[str, tuple[str, ...]]:
+    """By class the index entries of the codes that put a record into it, as this tenant has them."""
+    found = {}
+    with registry.using(replace(NONE, blinding=blinding)):
+        for name, listed in retention.marks().items():
+            searches = [
+                parse((kind,), [(code, ",".join(listed))], lenient=False, base="")
+                for kind in compartment.members(PATIENT)
+                for code in MARKING
+                if listed and _is_token(kind, code)
+            ]
+            points = [each for search in searches for term in search.criteria for each in term.term.points]
+            found[name] = tuple(dict.fromkeys(points))
+    return {name: points for name, points in found.items() if points}
+
+
+def _is_token(resource_type: str, code: str) -> bool:
+    found = definitions.search_parameters(resource_type).get(code)
+    return found is not None and found.type == "token"
 
 
 def _having(tokens: Sequence[str]) -> Filter:

@@ -105,13 +105,23 @@ class Where:
         """What is in the compartments of these patients, deletions included, of types that can be."""
         return both({"t": self.tenant, **self._of_types(types, right)}, {"cmp": {"$in": list(patients)}})
 
-    def before(self, deletions: Iterable[Mapping[str, Any]], right: Right) -> Document:
-        """What was deleted: the last version of each in the history."""
+    def numbered(self, versions: Iterable[tuple[str, str, int]], right: Right) -> Document:
+        """Superseded versions by type, id and number."""
         grouped: dict[str, list[str]] = {}
-        for each in deletions:
-            current = key(self.tenant, each["rt"], each["id"])
-            grouped.setdefault(each["rt"], []).append(version_key(current, each["v"] - 1))
+        for resource_type, resource_id, number in versions:
+            name = version_key(key(self.tenant, resource_type, resource_id), number)
+            grouped.setdefault(resource_type, []).append(name)
         return _either(both({"_id": {"$in": ids}}, self.allowed(name, right).filter) for name, ids in grouped.items())
+
+    def past(self, keys: Iterable[tuple[str, str]], right: Right) -> Document:
+        """Every superseded version of these."""
+        grouped: dict[str, list[str]] = {}
+        for resource_type, resource_id in keys:
+            grouped.setdefault(resource_type, []).append(resource_id)
+        return _either(
+            both({"t": self.tenant, "rt": name, "id": {"$in": ids}}, self.allowed(name, right).filter)
+            for name, ids in grouped.items()
+        )
 
     def permitted(self, types: Sequence[str], right: Right) -> list[str]:
         """Of the types asked for, or of all, those on which the caller has the right; 403 where there is none."""
