@@ -48,6 +48,7 @@ OTHER = frozenset(
         "jobs",
         "journal",
         "keeping",
+        "key_versions",
         "keys",
         "lineage",
         "mapping_runs",
