@@ -31,7 +31,7 @@ from fhir_server.auth.tokens import AccessTokens
 from fhir_server.auth.upstream import Vouching
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.interactions import deferred
-from fhir_server.jobs import audit, reindex, worker
+from fhir_server.jobs import audit, key_policies, reencrypt, reindex, rounds, worker
 from fhir_server.jobs.running import Kinds
 from fhir_server.opening import store_of
 from fhir_server.rest import health, log
@@ -59,6 +59,9 @@ UNTRACED: Any = {"tracing": False, "metrics": False, "logs": False, "operation_s
 """Traces made by the framework would carry URLs and messages of exceptions, which can be about a patient."""
 
 FHIR = "/fhir/"
+
+ROUNDS = (key_policies.ROUND,)
+"""What one of all processes looks at every so often."""
 
 
 class Application(FastAPI):
@@ -124,7 +127,11 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
                 secure=_is_secure(settings),
             )
             _settle_memory()
-            async with worker.working(store, _kinds(settings)), audit.keeping(store.journal):
+            async with (
+                worker.working(store, _kinds(settings)),
+                rounds.going(store, ROUNDS),
+                audit.keeping(store.journal),
+            ):
                 yield
             passwords.close()
             app.state.records.flush()
@@ -193,7 +200,11 @@ def _sessions(settings: Settings, store: Store) -> Sessions:
 
 def _kinds(settings: Settings) -> Kinds:
     """Jobs that every worker process takes its turn with."""
-    return {reindex.KIND: reindex.run, BUNDLE: deferred.kept_for(settings.async_result_seconds)}
+    return {
+        reindex.KIND: reindex.run,
+        reencrypt.KIND: reencrypt.run,
+        BUNDLE: deferred.kept_for(settings.async_result_seconds),
+    }
 
 
 def _is_secure(settings: Settings) -> bool:

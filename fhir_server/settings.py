@@ -36,8 +36,8 @@ class Settings(BaseSettings):
     database: str = Field(default="fhir", min_length=1, description="Name of the MongoDB database.")
     kek: str | None = Field(
         default=None,
-        description="The key that wraps all others (`file:PATH`; `file:` alone makes one in the data directory); "
-        "with it new tenants are encrypted.",
+        description="The key that wraps all others: `file:PATH` (`file:` alone makes one in the data directory), "
+        "`vault:URL`, `aws:KEY` or `azure:URL`; with it new tenants are encrypted.",
     )
     tenants: frozenset[str] = Field(
         default=frozenset(), description="Tenants to create at start-up if they do not exist."

@@ -134,9 +134,9 @@ def test_commands_exist(page: str, words: str, rest: str) -> None:
     assert name in COMMANDS, f"{page} names the command {name}"
     group: Any = get_command(app)
     command: Any = group.resolve_command(typer.Context(group), [name])[1]
-    if hasattr(command, "commands") and more:
+    while hasattr(command, "commands") and more:
         assert more[0] in command.commands, f"{page} names the command {name} {more[0]}"
-        command = command.commands[more[0]]
+        command, *more = command.commands[more[0]], *more[1:]
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     assert set(OPTION.findall(rest)) <= known, f"{page} gives {words} an option it does not have"
 

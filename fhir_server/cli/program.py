@@ -16,7 +16,7 @@ COMMANDS = {
     "token": "Mint an access token.",
     "client": "Register, list, rotate, approve and disable clients.",
     "launch": "Begin launches out of an EHR.",
-    "key": "Rotate the keys that tokens are signed with.",
+    "keys": "Rotate, rewrap and destroy keys: of stored data, of patients, of tokens.",
     "user": "Add, list, change and disable the people who may sign in.",
     "provider": "Let people of a tenant sign in with an identity provider elsewhere.",
     "hold": "Place, list and release legal holds.",

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fhir_server.cli.common import DataDir, Json, MongoUrl, errors, fail, run, settings, show, tenant_of
+from fhir_server.cli.common import DataDir, Json, MongoUrl, fail, run, settings, show, tenant_of
+from fhir_server.cli.following import followed, progress_bar
 from fhir_server.fhir import definitions
 from fhir_server.fhir.outcome import bad_value
 from fhir_server.jobs import reindex as work
-from fhir_server.jobs import running
 from fhir_server.opening import store_of
 from fhir_server.settings import Settings
-from fhir_server.store.connection import Store
-from fhir_server.store.jobs import Job, new_owner
+from fhir_server.store.jobs import Job
 
 app = typer.Typer(invoke_without_command=True, help="Make the search index of tenants again.")
-
-LOOK = 0.5
-"""Seconds between two looks at a job that another process does."""
 
 Tenants = Annotated[list[str] | None, typer.Option("--tenant", "-t", help="Only this tenant; repeatable.")]
 
@@ -79,43 +73,8 @@ async def _reindexed(chosen: Settings, names: list[str], types: list[str], *, qu
             await tenant_of(found, name)
         every = names or [each.name for each in await found.tenants.list()]
         jobs = [await work.ask(found, name, types) for name in every]
-        with _progress(quiet) as progress:
-            return [await _followed(found, job, progress) for job in jobs]
-
-
-async def _followed(found: Store, job: Job, progress: Progress) -> Job:
-    """Done here, unless another process does it."""
-    bar = progress.add_task(job.tenant, total=None, rate="")
-    doing = asyncio.create_task(_done(found, job))
-    while True:
-        ended, _ = await asyncio.wait({doing}, timeout=LOOK)
-        current = await found.jobs.get(job.tenant, job.kind, job.job_id) or job
-        progress.update(bar, completed=current.done, total=current.total, rate=f"{current.rate:,.0f}/s")
-        if ended:
-            await doing
-            return current
-
-
-async def _done(found: Store, job: Job) -> None:
-    owner = new_owner()
-    while (current := await found.jobs.get(job.tenant, job.kind, job.job_id)) is not None and current.open:
-        taken = await found.jobs.take((job.kind,), owner, only=job)
-        if taken is None:
-            await asyncio.sleep(LOOK)
-        else:
-            await running.run(found, taken, work.run)
-
-
-def _progress(quiet: bool) -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=errors, disable=quiet)
+        with progress_bar(quiet) as progress:
+            return [await followed(found, job, work.run, progress) for job in jobs]
 
 
 def _table(jobs: list[Job]) -> Table:

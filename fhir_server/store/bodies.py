@@ -7,7 +7,7 @@ https://www.mongodb.com/docs/manual/core/gridfs/
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from gridfs.asynchronous import AsyncGridFSBucket
@@ -22,6 +22,8 @@ THRESHOLD = 2**20
 """One megabyte: a document of MongoDB holds 16, and a page of large ones would have to pass through memory."""
 
 LARGEST = 256 * 2**20
+STALE = "metadata.stale"
+"""Since when a file has had a successor."""
 
 Database = AsyncDatabase[dict[str, Any]]
 
@@ -44,6 +46,10 @@ class Bodies(Protocol):
     async def remove(self, documents: Iterable[Document]) -> None: ...
 
     async def discard(self, documents: Iterable[Document]) -> None: ...
+
+    async def outdate(self, documents: Sequence[Document]) -> None:
+        """These are about to be kept anew; whoever is reading them reads them to the end."""
+        ...
 
     async def erase(self, tenant: str) -> None: ...
 
@@ -69,6 +75,9 @@ class InDocument:
         """They go with their documents."""
 
     async def discard(self, documents: Iterable[Document]) -> None:
+        """They go with their documents."""
+
+    async def outdate(self, documents: Sequence[Document]) -> None:
         """They go with their documents."""
 
     async def erase(self, tenant: str) -> None:
@@ -123,14 +132,21 @@ class InGridFs:
             if not await self._named(document["file"]):
                 await self._delete(document["file"])
 
+    async def outdate(self, documents: Sequence[Document]) -> None:
+        """A writer may still copy the old name to the history: like what was left behind, files go an hour later."""
+        files = [each["file"] for each in documents if "file" in each]
+        if files:
+            stale = {"$set": {STALE: datetime.now(UTC)}}
+            await self._database[f"{BODIES}.files"].update_many({"_id": {"$in": files}}, stale)
+
     async def erase(self, tenant: str) -> None:
         await self._database[f"{BODIES}.chunks"].delete_many({"files_id": key_range(tenant)})
         await self._database[f"{BODIES}.files"].delete_many({"_id": key_range(tenant)})
 
     async def sweep(self, since: datetime, until: datetime) -> int:
-        """Removes what a process that was killed between file and document left behind; answers how many files."""
+        """Removes what was kept anew, or left behind by a process that was killed; answers how many files."""
         swept = 0
-        written = {"uploadDate": {"$gte": since, "$lt": until}}
+        written = {"$or": [{"uploadDate": {"$gte": since, "$lt": until}}, {STALE: {"$lt": until}}]}
         async for file in self._database[f"{BODIES}.files"].find(written, {"_id": 1}):
             if not await self._named(file["_id"]):
                 await self._delete(file["_id"])

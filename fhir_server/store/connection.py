@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from pymongo.write_concern import WriteConcern
 from fhir_server.access.caller import Caller
 from fhir_server.store import memory as in_memory
 from fhir_server.store import mongod as embedded
+from fhir_server.store import rounds
 from fhir_server.store.anchor import AnchorFile
 from fhir_server.store.attempts import Attempts
 from fhir_server.store.bodies import ABANDONED
@@ -39,6 +40,7 @@ from fhir_server.store.jobs import Jobs
 from fhir_server.store.journal import Journal
 from fhir_server.store.kek.adapters import kek_of
 from fhir_server.store.kek.port import Kek
+from fhir_server.store.key_versions import KeyVersions
 from fhir_server.store.keys import TenantKeys
 from fhir_server.store.layout import KEYS, TENANTS, key_range
 from fhir_server.store.migrations import migrate
@@ -47,6 +49,7 @@ from fhir_server.store.parameters import OwnParameters
 from fhir_server.store.posted import Posted
 from fhir_server.store.processes import Processes
 from fhir_server.store.recording import Recording
+from fhir_server.store.reencryption import Reencryption
 from fhir_server.store.reindex import Reindexing
 from fhir_server.store.repository import Clock, Repository, now
 from fhir_server.store.revocations import Revocations
@@ -147,6 +150,12 @@ class Store:
     def reindexing(self, tenant: Tenant) -> Reindexing:
         return Reindexing(self.of(tenant), tenant)
 
+    def key_versions(self, tenant: Tenant) -> KeyVersions:
+        return KeyVersions(self.vault, tenant.name)
+
+    def reencryption(self, tenant: Tenant) -> Reencryption:
+        return Reencryption(self.of(tenant), tenant.name)
+
     async def raise_guard(self, tenant: Tenant) -> None:
         """From now on nothing is stored for this tenant that is indexed by what its search parameters were before."""
         place = self.of(tenant)
@@ -162,6 +171,10 @@ class Store:
             seals = Sealed(self.vault, tenant)
             self._of_encrypted[tenant] = replace(place, seals=seals, bodies=UnderSeal(place.bodies, seals))
         return self._of_encrypted[tenant]
+
+    async def turn(self, name: str, every: timedelta) -> bool:
+        """Whether it is for this process to do what is done every so often."""
+        return await rounds.turn(self.common.migrations, name, every)
 
     def raw(self, name: str) -> AsyncDatabase[RawBSONDocument]:
         """A database as the bytes it has, for backups; writes are not waited for, but for a durable one at the end."""

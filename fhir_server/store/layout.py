@@ -73,6 +73,8 @@ SUPERSEDED = {"res": 0, "txt": 0, "con": 0}
 """What a version keeps when it moves to the history: not the native form, the words and what it contains."""
 
 _TYPE = [("t", 1), ("rt", 1)]
+_SEALED = [("t", 1), ("k", 1), ("_id", 1)]
+"""By the key that has sealed it."""
 
 Keys = list[tuple[str, int]]
 Indexes = Mapping[str, Sequence[tuple[str, int | str]]]
@@ -88,6 +90,7 @@ RESOURCE_INDEXES: Indexes = {
     "geo": [*_TYPE, ("geo", "2dsphere")],
     "txt": [*_TYPE, ("txt", 1), ("d", -1), ("id", 1)],
     "con": [("t", 1), ("con.tok", 1), ("_id", 1)],
+    "k": _SEALED,
 }
 """Few generic multikey indexes instead of one per search parameter; a compound index may hold one array.
 
@@ -95,21 +98,24 @@ Only what has a point is in `geo`: https://www.mongodb.com/docs/manual/core/inde
 """
 
 PARTIAL: Mapping[str, Document] = {
-    **{each: {each: {"$exists": True}} for each in ("txt", "con", "grantee", "owner", "person")},
+    **{each: {each: {"$exists": True}} for each in ("txt", "con", "k", "grantee", "owner", "person")},
     "live": {"live": True},
     "upstream": {"upstream": {"$type": "string"}},
     "subject": {"feature": "retention"},
 }
-"""What an index is limited to: only what has words, contains something or names somebody has an entry."""
+"""What an index is limited to: only what has words, contains something, is sealed or names somebody has an entry."""
 
 HISTORY_INDEXES: Indexes = {
     "instance": [*_TYPE, ("id", 1), ("v", -1)],
     "lu": [*_TYPE, ("lu", 1), ("id", 1)],
+    "k": _SEALED,
 }
 
 CHAIN_INDEXES: dict[str, Keys] = {"event": [("t", 1), ("at", 1), ("e", 1)]}
 """In the order of the index `lu` of events: two readings side by side show what is in one of them only."""
 CONSENT_INDEXES: Indexes = {"number": [("t", 1), ("n", 1)]}
+KEY_INDEXES: Indexes = {"kind": [("t", 1), ("kind", 1), ("state", 1), ("_id", 1)], "by": [("t", 1), ("by", 1)]}
+"""The keys of a kind, and those that another wraps."""
 
 WRITER_INDEXES: dict[str, Keys] = {"live": [("live", 1), ("t", 1)]}
 

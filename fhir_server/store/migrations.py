@@ -30,6 +30,7 @@ from fhir_server.store.layout import (
     HISTORY_INDEXES,
     HOLD_INDEXES,
     JOB_INDEXES,
+    KEY_INDEXES,
     MAPPING_INDEXES,
     PARTIAL,
     RESOURCE_INDEXES,
@@ -172,6 +173,12 @@ async def _hide(database: Database) -> None:
     await hidden.forbidden(database)
 
 
+async def _index_keys(database: Database) -> None:
+    await _indexed(database.resources, {"k": RESOURCE_INDEXES["k"]})
+    await _indexed(database.history, {"k": HISTORY_INDEXES["k"]})
+    await _indexed(database.encryption_keys, KEY_INDEXES)
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
@@ -190,6 +197,7 @@ MIGRATIONS = (
     Migration(15, "AuditEvents have a collection and chains of their own", _set_apart),
     Migration(17, "legal holds are found by what they are on, certificates by time", _index_holds),
     Migration(18, "what consents forbid is found, and what security labels hide", _hide),
+    Migration(21, "what a key has sealed is found by the key", _index_keys),
 )
 
 

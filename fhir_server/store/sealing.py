@@ -118,6 +118,9 @@ class UnderSeal:
     async def discard(self, documents: Iterable[Document]) -> None:
         await self.kept.discard(documents)
 
+    async def outdate(self, documents: Sequence[Document]) -> None:
+        await self.kept.outdate(documents)
+
     async def erase(self, tenant: str) -> None:
         await self.kept.erase(tenant)
 

@@ -61,7 +61,7 @@ class Vault:
 
     def __init__(self, collection: Collection, kek: Kek | None) -> None:
         self.kek = kek
-        self._collection = collection
+        self.collection = collection
         self._opened: OrderedDict[str, Remembered] = OrderedDict()
         self._current: dict[str, tuple[float, str]] = {}
         self._lock = asyncio.Lock()
@@ -95,10 +95,10 @@ class Vault:
         """Keys to open with, by id. One that was destroyed is left out; one that never was is an alarm."""
         wanted = dict.fromkeys(key_ids)
         found = {each: key for each in wanted if (key := self._remembered(tenant, each))}
-        missing = [_name(tenant, each) for each in wanted if each not in found]
+        missing = [name_of(tenant, each) for each in wanted if each not in found]
         if missing:
             with mongo_errors:
-                documents = await self._collection.find({"_id": {"$in": missing}}).to_list()
+                documents = await self.collection.find({"_id": {"$in": missing}}).to_list()
             if len(documents) < len(missing):
                 raise alarm()
             found |= await self._open(tenant, documents)
@@ -111,7 +111,7 @@ class Vault:
     def forget(self, tenant: str, key_id: str | None = None) -> None:
         """This process opens the key again when it needs it: for whoever has changed its document."""
         for name in [each for each in self._opened if each.startswith(f"{tenant}|")]:
-            if key_id is None or name == _name(tenant, key_id):
+            if key_id is None or name == name_of(tenant, key_id):
                 del self._opened[name]
         for name in [each for each in self._current if each.startswith(f"{tenant}|")]:
             del self._current[name]
@@ -129,12 +129,12 @@ class Vault:
     async def _newest(self, tenant: str, kind: str) -> Key | None:
         found = {"_id": _versions(tenant, kind), "state": ACTIVE}
         with mongo_errors:
-            documents = await self._collection.find(found).sort([("n", -1)]).limit(1).to_list()
+            documents = await self.collection.find(found).sort([("n", -1)]).limit(1).to_list()
         if not documents:
             return None
-        key = self._remembered(tenant, _id(documents[0]))
+        key = self._remembered(tenant, id_of(documents[0]))
         if key is None:
-            return (await self._open(tenant, documents))[_id(documents[0])]
+            return (await self._open(tenant, documents))[id_of(documents[0])]
         await self._note_uses(tenant, key)
         return key
 
@@ -143,13 +143,13 @@ class Vault:
         uses, key.uses = key.uses, 0
         if uses:
             with mongo_writes:
-                await self._collection.update_one({"_id": _name(tenant, key.id)}, {"$inc": {"uses": uses}})
+                await self.collection.update_one({"_id": name_of(tenant, key.id)}, {"$inc": {"uses": uses}})
 
     async def _made(self, tenant: str, kind: str, n: int = 1) -> Key:
         """Whoever is first decides; the key of another was never used."""
         key = Key.fresh(f"{kind}/{n}")
-        wrapped = await self._within(self.required(tenant).wrap(key.revealed(), _context(tenant, key.id)))
-        await self._insert([_document(tenant, key, kind, n, wrapped, self.required(tenant).name)])
+        wrapped = await self.answered(self.required(tenant).wrap(key.revealed(), context_of(tenant, key.id)))
+        await self.insert([key_document(tenant, key, kind, n, wrapped, self.required(tenant).name)])
         found = (await self.keys(tenant, [key.id])).get(key.id)
         if found is None:
             raise alarm()
@@ -161,8 +161,8 @@ class Vault:
         if missing:
             data = await self.data_key(tenant)
             made = [Key.fresh(f"{PATIENT}/{each}/1") for each in missing]
-            kept = [(key, envelope.seal(data, key.revealed(), _wrapped(tenant, key.id))) for key in made]
-            await self._insert([_document(tenant, key, PATIENT, 1, wrapped, data.id) for key, wrapped in kept])
+            kept = [(key, envelope.seal(data, key.revealed(), place_of(tenant, key.id))) for key in made]
+            await self.insert([key_document(tenant, key, PATIENT, 1, wrapped, data.id) for key, wrapped in kept])
             found |= await self._active(tenant, missing)
         refused = next((each for each in patients if each not in found), None)
         if refused is not None:
@@ -175,21 +175,21 @@ class Vault:
 
     async def _active(self, tenant: str, patients: Sequence[str]) -> dict[str, Key]:
         """Mostly the first key of each; those of whom it is not active any more are looked at one by one."""
-        firsts = {_name(tenant, f"{PATIENT}/{each}/1"): each for each in patients}
+        firsts = {name_of(tenant, f"{PATIENT}/{each}/1"): each for each in patients}
         with mongo_errors:
-            documents = await self._collection.find({"_id": {"$in": list(firsts)}}).to_list()
+            documents = await self.collection.find({"_id": {"$in": list(firsts)}}).to_list()
         active = [each for each in documents if each["state"] == ACTIVE]
         opened = await self._open(tenant, active)
-        found = {firsts[each["_id"]]: opened[_id(each)] for each in active}
+        found = {firsts[each["_id"]]: opened[id_of(each)] for each in active}
         for each in [firsts[each["_id"]] for each in documents if each["state"] != ACTIVE]:
             newest = await self._newest(tenant, f"{PATIENT}/{each}")
             found |= {each: newest} if newest else {}
         return found
 
-    async def _insert(self, documents: Sequence[Document]) -> None:
+    async def insert(self, documents: Sequence[Document]) -> None:
         with mongo_writes:
             try:
-                await self._collection.insert_many(documents, ordered=False)
+                await self.collection.insert_many(documents, ordered=False)
             except BulkWriteError as problem:
                 if any(refused["code"] != DUPLICATE for refused in problem.details["writeErrors"]):
                     raise
@@ -199,26 +199,26 @@ class Vault:
         kept = [each for each in documents if each["state"] != DESTROYED]
         wrapping = {each["by"] for each in kept if each["by"].startswith(f"{DATA}/")}
         data = await self.keys(tenant, wrapping) if wrapping else {}
-        opened = {_id(each): self._remembered(tenant, _id(each)) for each in kept}
+        opened = {id_of(each): self._remembered(tenant, id_of(each)) for each in kept}
         for each in kept:
-            opened[_id(each)] = opened[_id(each)] or Key(_id(each), await self._unwrapped(tenant, each, data))
+            opened[id_of(each)] = opened[id_of(each)] or Key(id_of(each), await self._unwrapped(tenant, each, data))
         found = {name: key for name, key in opened.items() if key}
         for name, key in found.items():
             self._remember(tenant, name, key)
         return found
 
     async def _unwrapped(self, tenant: str, document: Document, data: dict[str, Key]) -> bytes:
-        name = _id(document)
+        name = id_of(document)
         if document["by"] not in data:
             kek = self.required(tenant)
-            return await self._within(kek.unwrap(bytes(document["wrapped"]), _context(tenant, name)))
+            return await self.answered(kek.unwrap(bytes(document["wrapped"]), context_of(tenant, name)))
         try:
-            return envelope.unseal(data[document["by"]], bytes(document["wrapped"]), _wrapped(tenant, name))
+            return envelope.unseal(data[document["by"]], bytes(document["wrapped"]), place_of(tenant, name))
         except SealBroken as problem:
             raise alarm() from problem
 
     @staticmethod
-    async def _within(answer: Awaitable[bytes]) -> bytes:
+    async def answered(answer: Awaitable[bytes]) -> bytes:
         """A key service that does not answer is not waited for; what is open stays usable meanwhile."""
         try:
             async with asyncio.timeout(PATIENCE):
@@ -231,12 +231,12 @@ class Vault:
         return self._remembered(tenant, known[1]) if known and known[0] > monotonic() else None
 
     def _remembered(self, tenant: str, key_id: str) -> Key | None:
-        found = self._opened.get(_name(tenant, key_id))
+        found = self._opened.get(name_of(tenant, key_id))
         return found.key if found and found.until > monotonic() else None
 
     def _remember(self, tenant: str, key_id: str, key: Key) -> None:
         """From the moment it was opened, however often it is used."""
-        name = _name(tenant, key_id)
+        name = name_of(tenant, key_id)
         if self._remembered(tenant, key_id) is key:
             return
         self._opened.pop(name, None)
@@ -250,11 +250,11 @@ def alarm() -> FhirError:
     return error("exception", ALARM, status=503)
 
 
-def _name(tenant: str, key_id: str) -> str:
+def name_of(tenant: str, key_id: str) -> str:
     return f"{tenant}|{key_id}"
 
 
-def _id(document: Document) -> str:
+def id_of(document: Document) -> str:
     return str(document["_id"]).partition("|")[2]
 
 
@@ -263,17 +263,17 @@ def _versions(tenant: str, kind: str) -> Document:
     return {"$gte": f"{tenant}|{kind}/", "$lt": f"{tenant}|{kind}0"}
 
 
-def _context(tenant: str, key_id: str) -> dict[str, str]:
+def context_of(tenant: str, key_id: str) -> dict[str, str]:
     return {"tenant": tenant, "key": key_id}
 
 
-def _wrapped(tenant: str, key_id: str) -> Place:
+def place_of(tenant: str, key_id: str) -> Place:
     return Place(tenant, "encryption-key", key_id)
 
 
-def _document(tenant: str, key: Key, kind: str, n: int, wrapped: bytes, by: str) -> Document:
+def key_document(tenant: str, key: Key, kind: str, n: int, wrapped: bytes, by: str) -> Document:
     return {
-        "_id": _name(tenant, key.id),
+        "_id": name_of(tenant, key.id),
         "t": tenant,
         "kind": kind,
         "n": n,

@@ -130,6 +130,12 @@ def superseded(document: Document) -> Document:
     return {**kept, "_id": version_key(document["_id"], document["v"])}
 
 
+def destroyed(document: Document) -> Document:
+    """What stays of a version that nobody can read any more: that it was there, and whose it was."""
+    kept = {name: document[name] for name in ("_id", "t", "rt", "id", "v", "lu", "cmp")}
+    return {**kept, "m": "DELETE", "del": True, "body": b"", **UNINDEXED, "d": None}
+
+
 def unchanged(resource: Resource, previous: Document, body: bytes) -> bool:
     """Whether storing this would repeat the version before, to the byte; only the server's own meta may differ."""
     if previous["del"] or previous["rt"] != resource["resourceType"]:

@@ -186,6 +186,16 @@ def unsigned(document: Document) -> Document:
     return {**still(document), "lock": document.get("lock")}
 
 
+def sealed_by(tenant: str, key_ids: Iterable[str], after: str = "") -> Document:
+    """What some keys of a tenant have sealed, of every type, after one: for the keeper of keys, who shows nothing."""
+    return {"t": tenant, "k": {"$in": list(key_ids)}, "_id": {"$gt": after}}
+
+
+def still_sealed(document: Document) -> Document:
+    """The document, if it is still this version under this key."""
+    return {**still(document), "k": document["k"]}
+
+
 def _enters_tokens(criteria: Mapping[str, Any]) -> bool:
     """Deletions have no tokens: with one required, the index alone decides, and counting reads no documents."""
     wanted = criteria.get("tok")

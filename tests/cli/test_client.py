@@ -99,7 +99,7 @@ def test_a_launch_can_be_begun(answer: Answer, command: Command) -> None:
 
 
 def test_keys_are_rotated(answer: Answer) -> None:
-    first = answer("key", "rotate", "-t", "riverside")
-    second = answer("key", "rotate", "-t", "riverside", "--drop")
-    assert first["kid"] != second["kid"]
+    first = answer("keys", "rotate", "--signing", "-t", "riverside")
+    second = answer("keys", "rotate", "--signing", "-t", "riverside", "--drop")
+    assert first["key"] != second["key"]
     assert second["dropped"] is True

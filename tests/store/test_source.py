@@ -49,6 +49,7 @@ OTHER = frozenset(
         "jobs",
         "journal",
         "keeping",
+        "key_versions",
         "keys",
         "lineage",
         "mapping_runs",

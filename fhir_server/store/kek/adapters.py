@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 
 from fhir_server.store.errors import StoreError
@@ -23,7 +24,27 @@ def _file(path: str, directory: Path | None) -> Kek:
     return file.FileKek(found)
 
 
-ADAPTERS: Mapping[str, Opened] = {"file": _file}
+def _service(module: str, name: str, extra: str) -> Opened:
+    """A key service, whose library is loaded for who uses it only."""
+
+    def opened(rest: str, _: Path | None) -> Kek:
+        try:
+            found: Callable[[str], Kek] = getattr(import_module(f"fhir_server.store.kek.{module}"), name)
+        except ModuleNotFoundError as problem:
+            raise StoreError(
+                f"FHIR_KEK={extra}:… needs a library that is not installed: pip install 'fhir-server[{extra}]'."
+            ) from problem
+        return found(rest)
+
+    return opened
+
+
+ADAPTERS: Mapping[str, Opened] = {
+    "file": _file,
+    "vault": _service("transit", "VaultKek", "vault"),
+    "aws": _service("aws", "AwsKek", "aws"),
+    "azure": _service("azure", "AzureKek", "azure"),
+}
 
 
 def kek_of(named: str | None, directory: Path | None) -> Kek | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class KekError(Exception):
@@ -21,3 +21,10 @@ class Kek(Protocol):
     async def wrap(self, plaintext: bytes, context: Mapping[str, str]) -> bytes: ...
 
     async def unwrap(self, wrapped: bytes, context: Mapping[str, str]) -> bytes: ...
+
+
+@runtime_checkable
+class Rewrapping(Protocol):
+    """A key with versions: what an older one has wrapped is wrapped by the newest, and nobody sees it."""
+
+    async def rewrap(self, wrapped: bytes, context: Mapping[str, str]) -> bytes: ...
