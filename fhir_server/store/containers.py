@@ -73,7 +73,7 @@ class Containers:
         if query.contained == "both" and query.contained_type == "container":
             own = {"rt": {"$in": self._types(query)}, "$and": [criteria(query)]}
             holding |= none_of(own)
-        return self.where.living(self.where.permitted((), Right.SEARCH), Right.SEARCH, holding)
+        return self.where.searched(self.where.permitted((), Right.SEARCH), Right.SEARCH, holding)
 
     def _types(self, query: Query) -> list[str]:
         """What is contained is searched for with the right to search its own type too."""

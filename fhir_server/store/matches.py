@@ -45,7 +45,7 @@ class Matches:
 
     async def count(self, plan: Plan) -> int:
         """Matches on all pages; which index counts fastest is left to MongoDB, unless everything is counted."""
-        found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
+        found = self.where.searched(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
         hint = {} if plan.criteria else {"hint": "cmp" if isinstance(found.get("cmp"), str) else "order"}
         resources = self.database.of_types(plan.resource_types).resources
         with mongo_errors:
@@ -72,7 +72,7 @@ class Matches:
 
     async def _listed(self, plan: Plan, wanted: Document, limit: int) -> list[Document]:
         """In any order; as one batch, since MongoDB would send the first hundred alone."""
-        found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
+        found = self.where.searched(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
         cursor = self.database.of_types(plan.resource_types).plain.find(
             found, wanted, session=self.session, limit=limit, batch_size=limit, max_time_ms=SLOWEST
         )
@@ -80,7 +80,7 @@ class Matches:
             return await cursor.to_list()
 
     async def _referred(self, plan: Plan, code: str, pattern: str, most: int) -> frozenset[str] | None:
-        found = self.where.living(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
+        found = self.where.searched(plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
         stages = [{"$match": found}, *_referred(code, pattern), {"$limit": most + 1}]
         resources = self.database.of_types(plan.resource_types).resources
         with mongo_errors:
@@ -92,7 +92,7 @@ class Matches:
         """The filter of what a page is read from, and the index that it is to enter, if one is named."""
         if plan.hint == KEY:
             return self.where.keyed(plan.resource_types[0], Right.SEARCH, plan.filter), KEY
-        found = self.where.living(plan.resource_types, Right.SEARCH, plan.filter, plan.ids)
+        found = self.where.searched(plan.resource_types, Right.SEARCH, plan.filter, plan.ids)
         return found, _index(plan, found)
 
     async def _documents(self, plan: Plan, limit: int) -> list[Document]:

@@ -162,8 +162,14 @@ class Vault:
             data = await self.data_key(tenant)
             made = [Key.fresh(f"{PATIENT}/{each}/1") for each in missing]
             kept = [(key, envelope.seal(data, key.revealed(), place_of(tenant, key.id))) for key in made]
-            await self.insert([key_document(tenant, key, PATIENT, 1, wrapped, data.id) for key, wrapped in kept])
-            found |= await self._active(tenant, missing)
+            documents = [key_document(tenant, key, PATIENT, 1, wrapped, data.id) for key, wrapped in kept]
+            taken = await self.insert(documents)
+            mine = {each: key for each, key in zip(missing, made, strict=True) if name_of(tenant, key.id) not in taken}
+            for key in mine.values():
+                self._remember(tenant, key.id, key)
+            found |= mine | (
+                await self._active(tenant, [each for each in missing if each not in mine]) if taken else {}
+            )
         refused = next((each for each in patients if each not in found), None)
         if refused is not None:
             raise error("deleted", f"The records of Patient/{refused} were destroyed; nothing more is kept under them.")
@@ -186,13 +192,17 @@ class Vault:
             found |= {each: newest} if newest else {}
         return found
 
-    async def insert(self, documents: Sequence[Document]) -> None:
+    async def insert(self, documents: Sequence[Document]) -> frozenset[str]:
+        """The keys of documents that were there already: whoever is first decides."""
         with mongo_writes:
             try:
                 await self.collection.insert_many(documents, ordered=False)
             except BulkWriteError as problem:
-                if any(refused["code"] != DUPLICATE for refused in problem.details["writeErrors"]):
+                refused = problem.details["writeErrors"]
+                if any(each["code"] != DUPLICATE for each in refused):
                     raise
+                return frozenset(documents[each["index"]]["_id"] for each in refused)
+        return frozenset()
 
     async def _open(self, tenant: str, documents: Sequence[Document]) -> dict[str, Key]:
         """Those that are not destroyed, from now on remembered."""

@@ -63,8 +63,6 @@ class Where:
         self, types: Sequence[str], right: Right, criteria: Mapping[str, Any], ids: Sequence[str] | None = None
     ) -> Document:
         """Current resources that match search criteria, only of these ids if given; deletions are never found."""
-        if registry.blinding() != self.blinding:
-            raise RuntimeError(f"a search in tenant '{self.tenant}' was read outside of registry.using(its own)")
         found = {"t": self.tenant, **self._of_types(types, right)}
         if not _enters_tokens(criteria):
             found["del"] = False
@@ -81,10 +79,18 @@ class Where:
             key(self.tenant, resource_type, each) for resource_type in types for each in ids if "/" not in each
         ]
 
+    def searched(
+        self, types: Sequence[str], right: Right, criteria: Mapping[str, Any], ids: Sequence[str] | None = None
+    ) -> Document:
+        """As `living`, by what a search was read as: that must have happened with the words of this tenant."""
+        if registry.blinding() != self.blinding:
+            raise RuntimeError(f"a search in tenant '{self.tenant}' was read outside of registry.using(its own)")
+        return self.living(types, right, criteria, ids)
+
     def keyed(self, resource_type: str, right: Right, criteria: Mapping[str, Any]) -> Document:
         """As `living`, of one type and looked for by key."""
         keys = {"_id": type_range(self.tenant, resource_type)}
-        return both(keys, self.living((resource_type,), right, criteria))
+        return both(keys, self.searched((resource_type,), right, criteria))
 
     def following(self, resource_type: str, after: str, right: Right, older_than: int | None = None) -> Document:
         """Current resources of a type in the order of their keys, those after one; all, or indexed before a version."""
