@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -17,7 +17,7 @@ from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
 from fhir_server.store import locks
 from fhir_server.store.database import Database
-from fhir_server.store.errors import BUSY, mongo_errors
+from fhir_server.store.errors import BUSY, mongo_errors, mongo_writes
 from fhir_server.store.keys import TenantKeys
 from fhir_server.store.layout import SHOWN, key
 from fhir_server.store.pages import Shown
@@ -25,7 +25,7 @@ from fhir_server.store.step_up import StepUps
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.unit import Unit
 from fhir_server.store.versions import stored
-from fhir_server.store.where import Where, still
+from fhir_server.store.where import Where, both, still
 
 PROVENANCE: Final = "Provenance"
 MOST: Final = 1_000
@@ -76,6 +76,14 @@ class Attestations:
             result = await self.database.resources.update_one(current, change, session=self.unit.session)
         if not result.matched_count:
             raise conflict(BUSY)
+
+    async def finish(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Locks what is final where it comes from; what is locked already stays as it is."""
+        if not keys:
+            return
+        found = both(self._where().instances(keys, Right.UPDATE), {locks.FIELD: None})
+        with mongo_writes:
+            await self.database.resources.update_many(found, {"$set": {locks.FIELD: locks.FINAL}})
 
     async def state(self, resource_type: str, resource_id: str) -> locks.Lock | None:
         """The lock of the current version."""
