@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +13,17 @@ import pytest
 from fhir_server.fhir import json
 from fhir_server.fhir.attestation import MEANINGS
 from fhir_server.fhir.outcome import FhirError
+from fhir_server.fhir.version import Version
 from fhir_server.interactions.context import Context
 from fhir_server.store.connection import Store
+from fhir_server.store.signing import Attestations
+from fhir_server.store.unit import Buffered, Immediate
+from fhir_server.store.versions import Write
 from tests.interactions.conftest import ask, seen_by, transaction
 from tests.interactions.signing import NOTE, WEIGHT, Signer, body, signer
 
 PLACE = "Composition/n1"
+ROUNDS = int(os.environ.get("FHIR_TEST_SIGNING_ROUNDS", "4"))
 
 
 @pytest.fixture
@@ -314,7 +320,7 @@ async def test_a_signature_is_over_the_version_that_is_stored(
 ) -> None:
     """Eight at a time sign and edit: whoever signs has signed what is current when it is committed."""
     signers = [await signer(store, ctx) for _ in range(4)]
-    for number in range(4):
+    for number in range(ROUNDS):
         place = f"Observation/o{number}"
         await ask(ctx, f"PUT {place}", {**WEIGHT, "id": f"o{number}"})
         signed = asyncio.gather(*(signs(who, place) for who in signers))
@@ -326,3 +332,47 @@ async def test_a_signature_is_over_the_version_that_is_stored(
         assert state in ({"state": "signed"}, None)
         counted("signatures beside edits, each over the version that stayed", len(found))
         counted("edits beside signatures", edited)
+
+
+@pytest.mark.parametrize("edit", ["update", "transaction"])
+async def test_an_edit_that_began_before_a_signature_is_refused(
+    ctx: Context, ann: Signer, monkeypatch: pytest.MonkeyPatch, edit: str
+) -> None:
+    """It has seen the record unlocked, and comes to write it when it has been signed."""
+    begun, signed, unit = asyncio.Event(), asyncio.Event(), {"update": Immediate, "transaction": Buffered}[edit]
+    store_of = unit.store
+
+    async def late(self: Any, write: Write) -> None:
+        if write.version.resource_type == "Composition":
+            begun.set()
+            await signed.wait()
+        await store_of(self, write)
+
+    monkeypatch.setattr(unit, "store", late)
+    writing = asyncio.create_task(ask(ctx, *WRITES[edit]))
+    await begun.wait()
+    await ann.signs(PLACE)
+    signed.set()
+    with pytest.raises(FhirError) as problem:
+        await writing
+    assert problem.value.status == 409
+    assert [each.get("current", True) for each in await ann.verifies(PLACE)] == [True, True]
+
+
+@pytest.mark.parametrize("edit", ["update", "transaction", "delete"])
+async def test_a_signature_that_began_before_an_edit_is_refused(
+    ctx: Context, ann: Signer, monkeypatch: pytest.MonkeyPatch, edit: str
+) -> None:
+    lock = Attestations.lock
+
+    async def late(self: Attestations, version: Version, provenance_id: str) -> None:
+        if not edited:
+            edited.append(await ask(ctx, *WRITES[edit]))
+        await lock(self, version, provenance_id)
+
+    edited: list[Any] = []
+    monkeypatch.setattr(Attestations, "lock", late)
+    with pytest.raises(FhirError) as problem:
+        await ann.signs(PLACE)
+    assert problem.value.status in (409, 410)
+    assert body(await ask(ctx, f"GET Provenance?target={PLACE}"))["total"] == 0
