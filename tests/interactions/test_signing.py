@@ -6,21 +6,26 @@ import asyncio
 import os
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fhir_server.access.caller import Caller
 from fhir_server.fhir import json
 from fhir_server.fhir.attestation import MEANINGS
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.fhir.version import Version
 from fhir_server.interactions.context import Context
+from fhir_server.interactions.table import context
 from fhir_server.store.connection import Store
 from fhir_server.store.signing import Attestations
 from fhir_server.store.unit import Buffered, Immediate
 from fhir_server.store.versions import Write
 from tests.interactions.conftest import ask, seen_by, transaction
 from tests.interactions.signing import NOTE, WEIGHT, Signer, body, signer
+from tests.store.conftest import new_tenant
+from tests.store.sealed import sealed_store
 
 PLACE = "Composition/n1"
 ROUNDS = int(os.environ.get("FHIR_TEST_SIGNING_ROUNDS", "4"))
@@ -376,3 +381,17 @@ async def test_a_signature_that_began_before_an_edit_is_refused(
         await ann.signs(PLACE)
     assert problem.value.status in (409, 410)
     assert body(await ask(ctx, f"GET Provenance?target={PLACE}"))["total"] == 0
+
+
+async def test_what_is_encrypted_is_signed_as_it_is_read(mongo_url: str, tmp_path: Path) -> None:
+    async with sealed_store(mongo_url, tmp_path) as store:
+        found = await new_tenant(store)
+        repository = store.repository(found, Caller.system(found.name, "tests"))
+        await repository.update({**NOTE, "id": "n1"})
+        ann = await signer(store, context(repository, base=f"http://x/fhir/{found.name}", cursor_key=b"k" * 32))
+        signed = await ann.signs(PLACE)
+        await ann.amends(PLACE, resource={**NOTE, "id": "n1", "title": "Another"})
+        state, first = await ann.verifies(PLACE)
+        assert (state["state"], first["result"]) == ("amended", "valid")
+        kept = await stored(store, f"{found.name}|Provenance|{signed['id']}")
+        assert b"Ann Lee" not in bytes(kept["body"])
