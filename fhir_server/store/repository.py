@@ -98,7 +98,8 @@ class Repository:
     @property
     def attestations(self) -> Attestations:
         """Who signed and amended. A caller who may not see a record is not to be shown them."""
-        return Attestations(self._database, self.tenant, self._unit, self._clock)
+        trail = self.recording.trail if self.recording else None
+        return Attestations(self._database, self.tenant, self._unit, self._clock, trail)
 
     async def current(self, resource_type: str, resource_id: str, right: Right = Right.READ) -> Version:
         """read: the current version. https://hl7.org/fhir/R4/http.html#read"""
