@@ -42,6 +42,7 @@ KINDS: Final[Mapping[tuple[str, str], str]] = {
     ("POST", "revoke"): "token-revoked",
     ("POST", "register"): "client",
     ("POST", "launch"): "launch",
+    ("POST", "step-up"): "step-up",
 }
 """By method and page or endpoint; others leave an event where a patient is shown, or something is refused."""
 
@@ -93,7 +94,7 @@ class Witness:
 
     def _kind(self, method: str, name: str, status: int, facts: Mapping[str, Any]) -> str | None:
         found = facts.get("kind") or KINDS.get((method, name))
-        if status == 429 and found == "login":
+        if status == 429 and found in ("login", "step-up"):
             return "lockout"
         if found is None and status >= 400 and name in TOLD_WHEN_REFUSED:
             return "refused"

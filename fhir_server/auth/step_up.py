@@ -15,12 +15,13 @@ from fhir_server.auth.jwt import Claims
 from fhir_server.auth.passwords import Busy
 from fhir_server.auth.people import PASSWORD, NotProven, People
 from fhir_server.auth.provider import KEPT_BY_NOBODY, Provider
+from fhir_server.auth.recorded import Recorded, note
 from fhir_server.auth.refusal import OAuthError
 from fhir_server.auth.sessions import Sessions
 from fhir_server.store.step_up import LIFETIME, NO_PERSON, PURPOSES, Purpose
 from fhir_server.store.users import User
 
-router = APIRouter(prefix="/auth/{tenant}", tags=["step-up"])
+router = APIRouter(prefix="/auth/{tenant}", route_class=Recorded, tags=["step-up"])
 
 WRONG = "The password or the code is not right, or the code has been used already."
 BOTH = "The password and a code of the second factor are both needed: this is the first signing, or not a signing."
@@ -34,14 +35,17 @@ async def step_up(tenant: str, request: Request) -> JSONResponse:
     house = provider.of(request)
     await house.tenant(tenant)
     claims = await house.bearer(tenant, request)
+    note(request, client=claims["client_id"], subject=claims["sub"], token=claims["jti"])
     sessions: Sessions = request.app.state.sessions
     if not sessions.possible:
         raise OAuthError("invalid_request", "Passwords are not sent over a connection that others can read.", 403)
     given = await form.parameters(request)
     purpose = _purpose(given)
     user, session = await _person(house, claims), str(claims.get("sid", claims["jti"]))
+    note(request, user=user, about=purpose)
     await _check_complete(house, user, session, purpose, given)
     methods = await _proven(request.app.state.people, user, given)
+    note(request, details=tuple(("method", each) for each in methods))
     word = await house.store.step_ups.new(user, session, purpose, methods)
     return JSONResponse({"step_up": word, "expires_in": int(LIFETIME.total_seconds())}, headers=dict(KEPT_BY_NOBODY))
 

@@ -151,6 +151,7 @@ class Sink:
         versions: dict[str, int] = {}
         changed: set[str] = set()
         resources, records = await asyncio.gather(self._put_resources(drafts), self._put_records(drafts))
+        await self.repository.attestations.finish(_locked(outcomes))
         for written, version, is_new in [*resources, *records]:
             versions[written["id"]] = version
             if is_new:
@@ -300,3 +301,9 @@ def _columns(output: Output) -> list[dict[str, Any]]:
         for each in declared(output)
         if each.columns
     ]
+
+
+def _locked(outcomes: Iterable[Outcome]) -> list[tuple[str, str]]:
+    """What comes from rows that may not change."""
+    drafts = [draft.resource for outcome in outcomes if outcome.locked for draft in outcome.drafts]
+    return [(each["resourceType"], each["id"]) for each in drafts if not is_feature(each["resourceType"])]

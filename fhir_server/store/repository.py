@@ -127,7 +127,8 @@ class Repository:
     @property
     def attestations(self) -> Attestations:
         """Who signed and amended. A caller who may not see a record is not to be shown them."""
-        return Attestations(self._database, self.tenant, self._unit, self._clock)
+        trail = self.recording.trail if self.recording else None
+        return Attestations(self._database, self.tenant, self._unit, self._clock, trail)
 
     async def current(self, resource_type: str, resource_id: str, right: Right = Right.READ) -> Version:
         """read: the current version. https://hl7.org/fhir/R4/http.html#read"""
@@ -179,7 +180,9 @@ class Repository:
         expected_version.check(expected, previous, resource_type, resource_id)
         write = stored(self.tenant, resource, resource_id, "PUT", self._clock(), previous)
         self._permitted(write, Right.UPDATE)
-        await self._store(write, expected, amends)
+        if amends:
+            write.document[locks.FIELD] = locks.AMENDED
+        await self._store(write, expected, unlocked=amends)
         return write.version, previous is None or previous["del"]
 
     async def delete(
@@ -203,7 +206,7 @@ class Repository:
         if not mirrored:
             await refuse_held(self._database, self._unit.session, previous)
         write = tombstone(self.tenant, self._clock(), previous)
-        await self._store(write, expected)
+        await self._store(write, expected, unlocked=mirrored)
         return write.version
 
     async def search(self, plan: Plan) -> Page:
@@ -472,14 +475,12 @@ class Repository:
         }
         return Repository(self._database, self.tenant, self.caller, clock=self._clock, new_id=self.new_id, **more)
 
-    async def _store(self, write: Write, expected: int | None, amends: bool = False) -> None:
+    async def _store(self, write: Write, expected: int | None, *, unlocked: bool = False) -> None:
         """Loses a race as the client's precondition says it should: 412 with If-Match, else 409."""
         guarding.check(self.tenant, self.caller, write)
         if self._mark and write.version.resource_type == AUDITED:
             write = replace(write, document=await self._mark(write.document))
-        if amends:
-            write.document[locks.FIELD] = locks.AMENDED
-        else:
+        if not unlocked:
             locks.refuse(write.previous)
         try:
             await self._unit.store(write)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -17,15 +17,16 @@ from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
 from fhir_server.store import locks
 from fhir_server.store.database import Database
-from fhir_server.store.errors import BUSY, mongo_errors
+from fhir_server.store.errors import BUSY, mongo_errors, mongo_writes
 from fhir_server.store.keys import TenantKeys
 from fhir_server.store.layout import SHOWN, key
 from fhir_server.store.pages import Shown
+from fhir_server.store.recording import Trail
 from fhir_server.store.step_up import StepUps
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.unit import Unit
 from fhir_server.store.versions import stored
-from fhir_server.store.where import Where, still
+from fhir_server.store.where import Where, both, still
 
 PROVENANCE: Final = "Provenance"
 MOST: Final = 1_000
@@ -53,6 +54,8 @@ class Attestations:
     tenant: Tenant
     unit: Unit
     clock: Callable[[], datetime]
+    trail: Trail | None = None
+    """Of the request, where it is recorded."""
 
     @property
     def inside(self) -> bool:
@@ -64,6 +67,8 @@ class Attestations:
         write = stored(self.tenant, provenance, provenance["id"], "POST", now, None)
         write.document[locks.FIELD] = locks.SIGNED
         await self.unit.store(write)
+        if self.trail is not None:
+            self.trail.write(write)
         return write.version
 
     async def lock(self, version: Version, provenance_id: str) -> None:
@@ -76,6 +81,16 @@ class Attestations:
             result = await self.database.resources.update_one(current, change, session=self.unit.session)
         if not result.matched_count:
             raise conflict(BUSY)
+        if self.trail is not None:
+            self.trail.written[version.location] = "LOCK"
+
+    async def finish(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Locks what is final where it comes from; what is locked already stays as it is."""
+        if not keys:
+            return
+        found = both(self._where().instances(keys, Right.UPDATE), {locks.FIELD: None})
+        with mongo_writes:
+            await self.database.resources.update_many(found, {"$set": {locks.FIELD: locks.FINAL}})
 
     async def state(self, resource_type: str, resource_id: str) -> locks.Lock | None:
         """The lock of the current version."""
@@ -110,4 +125,4 @@ class Attestations:
         return await Shown(self.database.bodies, self.tenant.name).versions(documents)
 
     def _where(self) -> Where:
-        return Where(self.tenant.name, Caller.system(self.tenant.name, "signatures"))
+        return Where(self.tenant.name, Caller.system(self.tenant.name, "signatures"), blinding=self.tenant.blinding)

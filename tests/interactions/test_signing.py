@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fhir_server.access.caller import Caller
 from fhir_server.fhir import json
 from fhir_server.fhir.attestation import MEANINGS
 from fhir_server.fhir.outcome import FhirError
+from fhir_server.fhir.version import Version
 from fhir_server.interactions.context import Context
+from fhir_server.interactions.table import context
 from fhir_server.store.connection import Store
+from fhir_server.store.signing import Attestations
+from fhir_server.store.unit import Buffered, Immediate
+from fhir_server.store.versions import Write
 from tests.interactions.conftest import ask, seen_by, transaction
 from tests.interactions.signing import NOTE, WEIGHT, Signer, body, signer
+from tests.store.conftest import new_tenant
+from tests.store.sealed import sealed_store
 
 PLACE = "Composition/n1"
+ROUNDS = int(os.environ.get("FHIR_TEST_SIGNING_ROUNDS", "4"))
 
 
 @pytest.fixture
@@ -314,7 +325,7 @@ async def test_a_signature_is_over_the_version_that_is_stored(
 ) -> None:
     """Eight at a time sign and edit: whoever signs has signed what is current when it is committed."""
     signers = [await signer(store, ctx) for _ in range(4)]
-    for number in range(4):
+    for number in range(ROUNDS):
         place = f"Observation/o{number}"
         await ask(ctx, f"PUT {place}", {**WEIGHT, "id": f"o{number}"})
         signed = asyncio.gather(*(signs(who, place) for who in signers))
@@ -326,3 +337,61 @@ async def test_a_signature_is_over_the_version_that_is_stored(
         assert state in ({"state": "signed"}, None)
         counted("signatures beside edits, each over the version that stayed", len(found))
         counted("edits beside signatures", edited)
+
+
+@pytest.mark.parametrize("edit", ["update", "transaction"])
+async def test_an_edit_that_began_before_a_signature_is_refused(
+    ctx: Context, ann: Signer, monkeypatch: pytest.MonkeyPatch, edit: str
+) -> None:
+    """It has seen the record unlocked, and comes to write it when it has been signed."""
+    begun, signed, unit = asyncio.Event(), asyncio.Event(), {"update": Immediate, "transaction": Buffered}[edit]
+    store_of = unit.store
+
+    async def late(self: Any, write: Write) -> None:
+        if write.version.resource_type == "Composition":
+            begun.set()
+            await signed.wait()
+        await store_of(self, write)
+
+    monkeypatch.setattr(unit, "store", late)
+    writing = asyncio.create_task(ask(ctx, *WRITES[edit]))
+    await begun.wait()
+    await ann.signs(PLACE)
+    signed.set()
+    with pytest.raises(FhirError) as problem:
+        await writing
+    assert problem.value.status == 409
+    assert [each.get("current", True) for each in await ann.verifies(PLACE)] == [True, True]
+
+
+@pytest.mark.parametrize("edit", ["update", "transaction", "delete"])
+async def test_a_signature_that_began_before_an_edit_is_refused(
+    ctx: Context, ann: Signer, monkeypatch: pytest.MonkeyPatch, edit: str
+) -> None:
+    lock = Attestations.lock
+
+    async def late(self: Attestations, version: Version, provenance_id: str) -> None:
+        if not edited:
+            edited.append(await ask(ctx, *WRITES[edit]))
+        await lock(self, version, provenance_id)
+
+    edited: list[Any] = []
+    monkeypatch.setattr(Attestations, "lock", late)
+    with pytest.raises(FhirError) as problem:
+        await ann.signs(PLACE)
+    assert problem.value.status in (409, 410)
+    assert body(await ask(ctx, f"GET Provenance?target={PLACE}"))["total"] == 0
+
+
+async def test_what_is_encrypted_is_signed_as_it_is_read(mongo_url: str, tmp_path: Path) -> None:
+    async with sealed_store(mongo_url, tmp_path) as store:
+        found = await new_tenant(store)
+        repository = store.repository(found, Caller.system(found.name, "tests"))
+        await repository.update({**NOTE, "id": "n1"})
+        ann = await signer(store, context(repository, base=f"http://x/fhir/{found.name}", cursor_key=b"k" * 32))
+        signed = await ann.signs(PLACE)
+        await ann.amends(PLACE, resource={**NOTE, "id": "n1", "title": "Another"})
+        state, first = await ann.verifies(PLACE)
+        assert (state["state"], first["result"]) == ("amended", "valid")
+        kept = await stored(store, f"{found.name}|Provenance|{signed['id']}")
+        assert b"Ann Lee" not in bytes(kept["body"])

@@ -5,9 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import create_engine, text
 
+from fhir_server.access.caller import Caller
 from fhir_server.fhir import json, validate
+from fhir_server.fhir.entry import EntryRequest
+from fhir_server.fhir.outcome import FhirError
+from fhir_server.interactions.table import context, perform
 from fhir_server.mapping import migration
 from fhir_server.mapping.outcome import Report
 from fhir_server.mapping.run import Options
@@ -56,7 +61,8 @@ async def test_every_table_becomes_valid_resources_and_a_second_run_changes_noth
     assert [each.table for each in report.tables] == list(documented)
     assert all(each.rows == sum(each.counts.values()) for each in report.tables)
     assert all(each.rows for each in report.tables)
-    documents = [each async for each in store.common.resources.find({"t": "emr-whole", "del": False})]
+    places = (store.common.resources, store.common.audit)
+    documents = [each for place in places async for each in place.find({"t": "emr-whole", "del": False})]
     records = await store.common.features.count_documents({"tenant_id": "emr-whole"})
     assert len(documents) + records == sum(sum(each.resources.values()) for each in report.tables)
     for document in documents:
@@ -99,3 +105,26 @@ async def test_a_locked_encounter_stays_as_it_was_unless_it_is_amended(store: St
     assert refused == counts(report, "encounters")["quarantined"] > 0
     changed(url, "UPDATE encounters SET is_amended = 1, status = 'amended' WHERE status = 'signed'")
     assert counts(await run(store, "emr-locked", url, "1", "encounters"), "encounters")["quarantined"] == 0
+
+
+async def test_signatures_of_the_source_say_what_was_checked_and_locked_rows_stay_locked(
+    store: Store, tmp_path: Path
+) -> None:
+    await run(store, "emr-signed", source(tmp_path, 20), "1", "encounters", "electronic_signatures")
+    tenant = await store.tenants.latest("emr-signed")
+    repository = store.repository(tenant, Caller.system(tenant.name, "tests"))
+    ctx = context(repository, base="http://fhir.example.org/fhir/emr-signed", cursor_key=b"k" * 32)
+    wanted = {"t": tenant.name, "rt": "DocumentReference", "lock": "final"}
+    locked = await store.common.resources.find_one(wanted)
+    assert locked is not None, "a note of a visit that the source has locked"
+    place = f"DocumentReference/{locked['id']}"
+    found = str(json.trusted((await perform(ctx, EntryRequest("GET", f"{place}/$verify-signature"))).body or b""))
+    assert "'valueCode': 'final'" in found
+    assert "'valueCode': 'imported'" in found
+    for checked in (
+        "the hash of the content was that of the record",
+        "the hash of the signature was that of its parts",
+    ):
+        assert checked in found
+    with pytest.raises(FhirError, match="is final"):
+        await repository.delete("DocumentReference", locked["id"])

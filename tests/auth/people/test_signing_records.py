@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -75,3 +77,14 @@ async def test_a_person_signs_by_http(town: Town, browser: Browser) -> None:
     verified = (await app.asks("GET", "Observation/weight/$verify-signature")).json()["parameter"]
     results = [part["valueCode"] for each in verified[1:] for part in each["part"] if part["name"] == "result"]
     assert (verified[0]["valueCode"], results) == ("signed", ["valid", "valid"])
+    told = [(each["subtype"][-1]["code"], json.dumps(each["entity"])) async for each in events(town, user)]
+    assert [code for code, _ in told].count("step-up") == 2
+    place = f"Provenance/{signed.json()['id']}/_history/1"
+    assert any(code == "$sign" and place in named and "Observation/weight/_history/1" in named for code, named in told)
+
+
+async def events(town: Town, user: User) -> AsyncIterator[dict[str, Any]]:
+    """What was recorded of somebody."""
+    async for document in town.store.common.audit.find({"t": town.tenant}).sort("lu", 1):
+        if user.user_id.encode() in document["body"] or b"Practitioner/1" in document["body"]:
+            yield json.loads(document["body"])
