@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+import yaml
 from rich.table import Table
 
 from fhir_server.cli import masking
-from fhir_server.cli.common import DataDir, Json, MongoUrl, console, fail, run, settings, show, tenant_of
-from fhir_server.fhir.outcome import conflict
+from fhir_server.cli.common import DataDir, Json, MongoUrl, console, fail, run, settings, show
+from fhir_server.fhir.outcome import bad_value, conflict
 from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.tenants import SETTINGS, Tenant
@@ -28,6 +30,10 @@ def create(
     encrypted: Annotated[
         bool | None, typer.Option("--encrypted/--plain", help="Store it sealed. [default: if FHIR_KEK is set]")
     ] = None,
+    sensitive: Annotated[
+        Path | None,
+        typer.Option(help="YAML: which search parameters are blinded then, for good.", exists=True, dir_okay=False),
+    ] = None,
     mongo_url: MongoUrl = None,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -44,7 +50,12 @@ def create(
         async with store_of(chosen) as found:
             kept: Literal["full", "off"] = "full" if native else "off"
             return await found.tenants.create(
-                name, title=title or name, database=database, native=kept, encrypted=encrypted
+                name,
+                title=title or name,
+                database=database,
+                native=kept,
+                encrypted=encrypted,
+                sensitive=_policy(sensitive) if sensitive else None,
             )
 
     tenant = run(work())
@@ -71,7 +82,7 @@ def show_(name: Name, mongo_url: MongoUrl = None, data_dir: DataDir = None, as_j
 
     async def work() -> Tenant:
         async with store_of(chosen) as found:
-            return await tenant_of(found, name)
+            return await found.tenants.locked(name)
 
     tenant = run(work())
     show(_described(tenant), as_json, lambda: _table([tenant]))
@@ -133,7 +144,7 @@ def erase(
 
     async def work() -> None:
         async with store_of(chosen) as found:
-            if held := await found.holds.listed(await tenant_of(found, name)):
+            if held := await found.holds.listed(await found.tenants.locked(name)):
                 raise conflict(f"Nothing was erased: {held[0].subject} is under the legal hold {held[0].name}.")
             await found.tenants.erase(name)
 
@@ -142,6 +153,16 @@ def erase(
 
 
 app.command("clone")(masking.clone)
+
+
+def _policy(file: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+        raise bad_value(f"{file} is not YAML: {problem}") from problem
+    if not isinstance(found, dict):
+        raise bad_value(f"{file} must say, row by row, what a policy on search parameters says.")
+    return found
 
 
 def _set_status(name: str, status: str, chosen: Settings, as_json: bool) -> None:

@@ -132,6 +132,14 @@ class Tenants:
             return None
         return self._remember(await self._unlocked(_tenant(document)))
 
+    async def locked(self, name: str) -> Tenant:
+        """What is known of it without its keys: enough to show, suspend or erase one whose keys are lost."""
+        with mongo_errors:
+            document = await self._collection.find_one({"_id": name})
+        if document is None:
+            raise error("not-found", f"There is no tenant '{name}'; 'fhir-server tenant list' shows those there are.")
+        return _tenant(document)
+
     async def latest(self, name: str) -> Tenant:
         """As it is now, whatever is remembered."""
         self._remembered.pop(name, None)
@@ -159,8 +167,10 @@ class Tenants:
         tenant = Tenant(name, title or name, database, native, "active", settings or {}, created, guards=guards)
         if self._vault.kek is not None if encrypted is None else encrypted:
             self._vault.refuse_unkeyed(name)
-            policy = sensitive_of(sensitive) if sensitive else None
-            tenant = replace(tenant, encrypted=True, native="off", sensitive=as_data(policy) if policy else None)
+            policy = as_data(sensitive_of(sensitive)) if sensitive else None
+            tenant = replace(tenant, encrypted=True, native="off", sensitive=policy)
+        elif sensitive:
+            raise bad_value(f"Tenant '{name}' is not to be encrypted, so nothing of it is blinded.")
         await self._prepare(tenant)
         with mongo_writes:
             try:

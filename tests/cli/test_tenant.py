@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from fhir_server.store.tenants import SETTINGS
 from tests.cli.conftest import Command
 
 Answer = Callable[..., Any]
@@ -53,17 +57,9 @@ def test_nothing_is_erased_by_mistake(command: Command, answer: Answer) -> None:
 def test_how_a_tenant_works_can_be_set(command: Command, answer: Answer) -> None:
     answer("tenant", "create", "strict")
     assert answer("tenant", "show", "strict")["settings"]["versioning"] == "versioned"
-    assert answer("tenant", "set", "strict", "versioning=versioned-update")["settings"] == {
-        "references": "enforced",
-        "versioning": "versioned-update",
-        "conditional_delete": "single",
-        "validate_profiles": "off",
-        "words": "off",
-        "units": "recorded",
-        "registration": "closed",
-        "second_factor": "required",
-        "passwords": "on",
-    }
+    others = {name: values[0] for name, values in SETTINGS.items()}
+    changed = answer("tenant", "set", "strict", "versioning=versioned-update")["settings"]
+    assert changed == {**others, "versioning": "versioned-update"}
     assert "conditional_delete=multiple" in command("tenant", "set", "strict", "conditional_delete=multiple").stdout
     assert answer("tenant", "set", "strict", "words=on")["settings"]["words"] == "on"
     for wrong, reason in (
@@ -75,3 +71,43 @@ def test_how_a_tenant_works_can_be_set(command: Command, answer: Answer) -> None
         result = command("tenant", "set", "strict", wrong)
         assert result.exit_code == 1
         assert reason in " ".join(result.stderr.split())
+
+
+def test_a_tenant_is_encrypted_where_there_is_a_key(
+    command: Command, answer: Answer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    refused = command("tenant", "create", "sealed", "--encrypted")
+    assert refused.exit_code == 1
+    assert "FHIR_KEK names no key" in refused.output
+    file, policy = tmp_path / "kek", tmp_path / "policy.yaml"
+    file.write_bytes(bytes(32))
+    file.chmod(0o600)
+    policy.write_text("prefix: 3\n")
+    monkeypatch.setenv("FHIR_KEK", f"file:{file}")
+    created = answer("tenant", "create", "sealed", "--sensitive", str(policy))
+    assert (created["encrypted"], created["native"]) == (True, "off")
+    assert answer("tenant", "show", "sealed")["encrypted"]
+    assert not answer("tenant", "create", "readable", "--plain")["encrypted"]
+    assert "not to be encrypted" in command("tenant", "create", "no", "--plain", "--sensitive", str(policy)).output
+    policy.write_text("prefix: many\n")
+    assert "from 1 to 64" in command("tenant", "create", "no", "--sensitive", str(policy)).output
+    assert "is encrypted" in command("tenant", "set", "sealed", "words=on").output
+
+
+def test_without_its_key_an_encrypted_tenant_is_refused(
+    command: Command, answer: Answer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "kek"
+    file.write_bytes(bytes(32))
+    file.chmod(0o600)
+    monkeypatch.setenv("FHIR_KEK", f"file:{file}")
+    answer("tenant", "create", "locked")
+    monkeypatch.delenv("FHIR_KEK")
+    assert "names no key to open it with" in command("token", "--tenant", "locked").output
+    assert command("tenant", "suspend", "locked").exit_code == 0, "what needs no key works without one"
+    file.write_bytes(bytes(31) + b"1")
+    monkeypatch.setenv("FHIR_KEK", f"file:{file}")
+    refused = " ".join(command("token", "--tenant", "locked").output.split())
+    assert "cannot be opened at the moment" in refused
+    assert answer("tenant", "show", "locked")["status"] == "suspended"
+    answer("tenant", "erase", "locked", "--yes")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from base64 import urlsafe_b64decode
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
+import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from joserfc.jwk import ECKey
 
+from fhir_server.fhir.outcome import FhirError
 from fhir_server.store import keys
-from fhir_server.store.connection import Store
+from fhir_server.store.connection import Store, opened
 from fhir_server.store.keys import TenantKeys
 from tests.store.conftest import new_tenant
 
@@ -65,3 +70,35 @@ async def test_rotation_keeps_the_old_key_for_verifying(any_store: Store, store:
     ]
     assert await any_store.keys.cursor(tenant) == cursor
     assert keys.REMEMBERED <= 5
+
+
+async def test_where_there_is_a_key_that_wraps_no_secret_can_be_read(mongo_url: str, tmp_path: Path) -> None:
+    """Also those that an earlier start without one has stored readable."""
+    name, file = f"test_{uuid4().hex}", tmp_path / "kek"
+    file.write_bytes(bytes(32))
+    file.chmod(0o600)
+    async with opened(mongo_url=mongo_url, database=name) as store:
+        await store.keys.identity("acme")
+        before = await _secrets(store)
+    async with opened(mongo_url=mongo_url, database=name, kek=f"file:{file}") as store:
+        assert await _secrets(store) == before
+        store.keys._remembered.clear()
+        assert await _secrets(store) == before
+        rotated = await store.keys.rotate("acme")
+        stored = str(await store.keys._collection.find_one({"_id": "acme"}))
+        new = TenantKeys(store.keys._collection, store.vault)
+        assert (await new.signing("acme")).private == rotated.private
+        assert await new.cursor("acme") == before[0]
+        assert [each.private for each in await new.verifying("acme")][1] == before[1]
+    assert "PRIVATE" not in stored
+    assert str(before[0])[2:-1] not in stored
+    assert "PRIVATE" not in repr(rotated)
+    async with opened(mongo_url=mongo_url, database=name) as store:
+        with pytest.raises(FhirError, match="FHIR_KEK names no key"):
+            await store.keys.cursor("acme")
+        await store._client.drop_database(name)
+
+
+async def _secrets(store: Store) -> list[Any]:
+    keys = store.keys
+    return [await keys.cursor("acme"), (await keys.signing("acme")).private, (await keys.identity("acme"))[0].private]

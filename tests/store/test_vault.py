@@ -69,6 +69,12 @@ async def test_a_key_is_the_same_for_every_process(any_store: Store, vault: Vaul
     assert again["patient/p1/1"].revealed() == patient.revealed()
 
 
+async def test_processes_that_make_a_key_together_agree(any_store: Store, kek: Counting, tenant: str) -> None:
+    vaults_of_all = [fresh(any_store, kek) for _ in range(6)]
+    made = await asyncio.gather(*(each.patient_keys(tenant, ["p1", "p2"]) for each in vaults_of_all))
+    assert len({(keys["p1"].revealed(), keys["p2"].revealed()) for keys in made}) == 1
+
+
 async def test_what_is_stored_holds_no_key(any_store: Store, vault: Vault, tenant: str) -> None:
     keys = [await vault.data_key(tenant), *(await vault.patient_keys(tenant, ["p1", "p2"])).values()]
     documents = await any_store.common.encryption_keys.find({"t": tenant}).to_list()
