@@ -88,9 +88,11 @@ def examined(provenance: bytes, body: bytes | None, keys: Mapping[str, ECKey]) -
     try:
         carrier = _resource(provenance, "The Provenance")
         header, proof = _opened(carrier)
-        key = keys.get(header["kid"])
+        kid = header.get("kid")
+        key = keys.get(kid) if isinstance(kid, str) else None
         if key is None:
             return Finding("unknown-key", "It was made with a key that is none of this tenant's.")
+        _check_header(header)
         if body is None:
             raise _Broken("The version that was signed is not there.")
         resource = _resource(body, "The version that was signed")
@@ -110,7 +112,7 @@ def key_of(provenance: Resource) -> str | None:
     """The id of the key of a signature; None where there is no signature of ours."""
     try:
         return str(_opened(provenance)[0]["kid"])
-    except _Broken:
+    except (_Broken, KeyError):
         return None
 
 
@@ -176,7 +178,6 @@ def _opened(provenance: Resource) -> tuple[dict[str, Any], str]:
     except FhirError as problem:
         raise _Broken("Its header cannot be read.") from problem
     _decoded(parts[2])
-    _check_header(header)
     return header, f"{parts[0]}.{{}}.{parts[2]}"
 
 
