@@ -198,7 +198,7 @@ async def test_it_is_recorded(sealed: Store, tenant: Tenant) -> None:
     await sealed.journal.settled()
     found = await as_system(sealed, tenant).at("Patient", "p2", "1")
     assert found.version_id == 1
-    events = await sealed.common.audit.find({"t": tenant.name}).to_list()
+    events = await sealed.common.audit.find({"t": tenant.name, "cmp": "Patient/p1"}).to_list()
     assert [b"shredded" in each["body"] for each in events].count(True) == 1
     assert not any(CANARY.encode() in each["body"] for each in events)
 
