@@ -12,7 +12,7 @@ APT     := apt-get -qq -o Dir::State=$(CURDIR)/$(DEBIAN)/state -o Dir::State::st
            -o Dir::Cache=$(CURDIR)/$(DEBIAN)/cache -o Debug::NoLocking=1 -o APT::Sandbox::User=root
 WORKERS ?= 2
 
-.PHONY: demo test lint bench bench-faults bench-golden bench-mapping bench-systems bench-logins docs package databases browser clean
+.PHONY: demo test lint bench bench-keys bench-faults bench-golden bench-mapping bench-systems bench-logins docs package databases browser clean
 
 demo: $(READY)
 	@exec $(BIN)/fhir-server demo
@@ -41,6 +41,9 @@ bench-logins: $(READY)
 
 bench-faults: $(READY)
 	$(BIN)/python -m bench.faults
+
+bench-keys: $(READY)
+	FHIR_TEST_REKEYING=100000,50,20 $(BIN)/pytest -s tests/durability/test_rotation_kills.py
 
 bench-mapping: $(READY)
 	$(BIN)/python -m bench.mapping
