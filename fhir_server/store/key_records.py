@@ -24,6 +24,8 @@ HAPPENED = "keys/event"
 LEGACY = "keys/legacy"
 SEALED_ANEW = "sealed anew"
 """The action of the end of a job: from then on older keys have sealed nothing that is there."""
+BEGUN = "shredding"
+"""The action of the beginning of the end of a patient's record."""
 REPORTED = "reported"
 """The action of an event that was reported from outside, and did not come from a command or a job."""
 
@@ -43,6 +45,10 @@ class KeyRecords:
         """When something happened last, if that was after a moment; else that moment."""
         found = await self.records.having(HAPPENED, "action", [action])
         return max([earliest, *(datetime.fromisoformat(each["at"]) for each in found)])
+
+    async def patients(self, action: str) -> list[str]:
+        """Of whom something has happened."""
+        return [each["patient"] for each in await self.records.having(HAPPENED, "action", [action])]
 
     async def policies(self) -> list[Document]:
         """All, also those that do not hold any more."""

@@ -20,7 +20,7 @@ from fhir_server.store.certificates import Certificate
 from fhir_server.store.connection import Store
 from fhir_server.store.database import Database
 from fhir_server.store.errors import mongo_errors, mongo_writes
-from fhir_server.store.key_records import KeyRecords
+from fhir_server.store.key_records import BEGUN, KeyRecords
 from fhir_server.store.key_versions import KeyVersions
 from fhir_server.store.layout import Document
 from fhir_server.store.reencryption import Reencryption
@@ -30,7 +30,6 @@ from fhir_server.store.versions import destroyed, superseded, tombstone
 from fhir_server.store.where import same, sealed_by, still_sealed
 
 KIND: Final = "shred"
-BEGUN: Final = "shredding"
 BATCH: Final = 200
 SETTLED: Final = CURRENT + 1.0
 """Seconds after which no process seals with a key that was destroyed before."""
