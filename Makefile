@@ -12,7 +12,7 @@ APT     := apt-get -qq -o Dir::State=$(CURDIR)/$(DEBIAN)/state -o Dir::State::st
            -o Dir::Cache=$(CURDIR)/$(DEBIAN)/cache -o Debug::NoLocking=1 -o APT::Sandbox::User=root
 WORKERS ?= 2
 
-.PHONY: demo test lint bench bench-faults bench-golden bench-mapping bench-systems bench-logins bench-sealing docs package databases browser clean
+.PHONY: demo test lint bench bench-faults bench-golden bench-mapping bench-systems bench-logins bench-sealing docs package databases browser clean bench-keys
 
 demo: $(READY)
 	@exec $(BIN)/fhir-server demo
@@ -44,6 +44,9 @@ bench-sealing: $(READY)
 
 bench-faults: $(READY)
 	$(BIN)/python -m bench.faults
+
+bench-keys: $(READY)
+	FHIR_TEST_REKEYING=100000,50,20 $(BIN)/pytest -s tests/durability/test_rotation_kills.py
 
 bench-mapping: $(READY)
 	$(BIN)/python -m bench.mapping

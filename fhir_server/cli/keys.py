@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from rich.table import Table
 
 from fhir_server.cli import keys_policy, keys_shred
-from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, in_store, settings, show
+from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, in_store, settings, show, tenant_of
 from fhir_server.cli.following import followed, progress_bar
 from fhir_server.cli.keys_shared import encrypted, operator
 from fhir_server.crypto.rotation import KeyUse, next_time
@@ -153,19 +154,19 @@ def retire(
     patients: Annotated[
         bool, typer.Option("--patients", help="The keys of patients that were replaced and open nothing any more.")
     ] = False,
+    window: Annotated[int, typer.Option(min=0, help="Days for which backups are kept.")] = 35,
     mongo_url: MongoUrl = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Destroy a key that was replaced; refused while anything is left that only it opens."""
+    """Destroy a key that was replaced; refused while anything is left that only it opens, here or in a backup."""
     if (key is None) != patients:
         raise typer.BadParameter("Name a key with --key, or give --patients.")
 
     async def done(store: Store) -> dict[str, Any]:
         found = await encrypted(store, tenant)
-        retirement, records = Retirement(store, found), KeyRecords(store, found)
-        count = await retirement.retire_patients() if key is None else len([await retirement.retire(key)])
-        await records.tell("destroyed", operator(), key=key or "patient", count=count)
+        count = await _retired(Retirement(store, found), key, timedelta(days=window))
+        await KeyRecords(store, found).tell("destroyed", operator(), key=key or "patient", count=count)
         return {"tenant": tenant, "key": key, "destroyed": count}
 
     result = in_store(settings(mongo_url=mongo_url, data_dir=data_dir), done)
@@ -216,6 +217,13 @@ def _table(listed: dict[str, Any]) -> Table:
     return table
 
 
+async def _retired(retirement: Retirement, key: str | None, window: timedelta) -> int:
+    if key is None:
+        return await retirement.retire_patients(window)
+    await retirement.retire(key, window)
+    return 1
+
+
 async def _rotated(store: Store, name: str, because: str) -> dict[str, Any]:
     tenant = await encrypted(store, name)
     version = await store.key_versions(tenant).rotate()
@@ -225,9 +233,10 @@ async def _rotated(store: Store, name: str, because: str) -> dict[str, Any]:
 
 
 async def _signing(store: Store, name: str, drop: bool) -> dict[str, Any]:
-    if await store.tenants.get(name) is None:
-        raise bad_value(f"There is no tenant '{name}'; 'fhir-server tenant list' shows those there are.")
-    return {"tenant": name, "key": (await store.keys.rotate(name, drop=drop)).kid, "dropped": drop}
+    tenant = await tenant_of(store, name)
+    kid = (await store.keys.rotate(name, drop=drop)).kid
+    await KeyRecords(store, tenant).tell("rotated", operator(), key="signing", why="dropped" if drop else "")
+    return {"tenant": name, "key": kid, "dropped": drop}
 
 
 async def _rewrapped(store: Store, tenant: Tenant, formerly: Kek | None) -> dict[str, Any]:

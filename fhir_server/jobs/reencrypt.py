@@ -16,6 +16,7 @@ from fhir_server.jobs.running import Running
 from fhir_server.store.connection import Store
 from fhir_server.store.errors import StoreError
 from fhir_server.store.jobs import Job
+from fhir_server.store.key_records import SEALED_ANEW, KeyRecords
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.vault import CURRENT
 
@@ -48,6 +49,7 @@ class _Work:
         self._patients: bool = running.job.given["patients"]
         self._versions = running.store.key_versions(tenant)
         self._bodies = running.store.reencryption(tenant)
+        self._records = KeyRecords(running.store, tenant)
 
     async def done(self) -> None:
         while self._patients and await self._versions.renew_patients(self._running.job.created):
@@ -62,6 +64,8 @@ class _Work:
                 await asyncio.sleep(PAUSE)
         if broken:
             raise StoreError(BROKEN.format(f"{broken:,}"))
+        if self._running.job.done:
+            await self._records.tell(SEALED_ANEW, "reencrypt", count=self._running.job.done)
 
     async def _once(self) -> tuple[int, int]:
         """How much there was to do, and how much of it does not open."""

@@ -21,6 +21,7 @@ CODES = frozenset(
         "IMPLAUSIBLE_VALUE",
         "LOCKED_ROW_CHANGED",
         "CHANGED_IN_BOTH",
+        "SHREDDED",
         "HASH_CHAIN_BROKEN",
         "SIGNATURE_MISMATCH",
         "DANGLING_REF",

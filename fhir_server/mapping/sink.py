@@ -14,7 +14,7 @@ from fhir_server.mapping import snapshot
 from fhir_server.mapping.codings import concepts
 from fhir_server.mapping.compile import Compiled, Draft
 from fhir_server.mapping.edits import edited, unmet
-from fhir_server.mapping.fault import ERROR, Finding, is_error
+from fhir_server.mapping.fault import ERROR, WARNING, Finding, is_error
 from fhir_server.mapping.features import is_feature
 from fhir_server.mapping.lineage import declared
 from fhir_server.mapping.model import Output
@@ -34,6 +34,7 @@ from fhir_server.store.connection import Store
 from fhir_server.store.features import FeatureRecords
 from fhir_server.store.mapping_runs import MappingRuns
 from fhir_server.store.mappings import MappingStates
+from fhir_server.store.shredded import Shredded
 from fhir_server.store.tenants import Tenant
 
 State = dict[str, Any]
@@ -41,6 +42,7 @@ Written = tuple[Resource, int, bool]
 """What was put, its version, and whether it is new or has changed."""
 
 ORGANIZATION = "Organization"
+SHREDDED = "The record of the patient was destroyed."
 INDEX = re.compile(r"\[[^]]*\]")
 FHIR_VERSION = "4.0.1"
 
@@ -57,6 +59,7 @@ class Sink:
         self.states = MappingStates(store, tenant)
         self.records = FeatureRecords(store, tenant)
         self.runs = MappingRuns(store, tenant)
+        self._shredded = Shredded(store, tenant)
         self.origins = origins
         self._declared: set[str] = set()
         self._told: dict[str, str | None] = {}
@@ -68,6 +71,7 @@ class Sink:
         """Resources first, states last: what is written down has happened."""
         pending = [outcome for outcome in outcomes if outcome.status != UNCHANGED]
         await self._spare(table, pending)
+        await self._leave_out(pending)
         versions, changed = await self._put(pending, report)
         gone = await self._delete(pending, report)
         await self._declare(table)
@@ -97,6 +101,15 @@ class Sink:
                 message = f"{draft.output} was changed here as well: {', '.join(left)}. See migrate writeback."
                 outcome.findings.append(Finding("CHANGED_IN_BOTH", ERROR, "", draft.output, message))
                 outcome.status, outcome.drafts, outcome.retired = QUARANTINED, [], []
+
+    async def _leave_out(self, outcomes: Sequence[Outcome]) -> None:
+        """A row about a patient who was shredded is skipped, and nothing of it is kept."""
+        drafts = [draft.resource for each in outcomes for draft in each.drafts]
+        gone = await self._shredded.among(each for each in drafts if not is_feature(each["resourceType"]))
+        for outcome in outcomes if gone else ():
+            if any((each.resource["resourceType"], each.resource["id"]) in gone for each in outcome.drafts):
+                outcome.findings = [Finding("SHREDDED", WARNING, "", "Patient", SHREDDED)]
+                outcome.status, outcome.drafts, outcome.retired = SKIPPED, [], []
 
     async def _write_down(self, snapshots: Sequence[State], states: Iterable[Sequence[State]]) -> None:
         """What belongs to values and groups first: a row that is written down has given them already."""
@@ -205,9 +218,9 @@ class Sink:
         if is_feature(resource_type):
             await self.records.set(resource_type, resource_id, element, value)
             return 1
-        current = await self.repository.current(resource_type, resource_id)
-        (put,) = await self.repository.put_many([{**current.resource(), element: value}])
-        return put.version.version_id
+        living = await self.repository.several([(resource_type, resource_id)])
+        puts = await self.repository.put_many([{**each.resource(), element: value} for each in living.values()])
+        return puts[0].version.version_id if puts else None
 
     def _snapshot(self, table: Compiled, outcome: Outcome) -> State:
         sealed = snapshot.seal(

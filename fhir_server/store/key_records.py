@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fhir_server.crypto.rotation import Policy, policy_of
-from fhir_server.fhir.audit import APPLICATION, Agent, thing
+from fhir_server.fhir.audit import APPLICATION, Agent, Event, patient, thing
 from fhir_server.fhir.audit_kinds import happened
 from fhir_server.fhir.resource import instant
 from fhir_server.store.connection import Store
@@ -20,8 +20,12 @@ from fhir_server.store.layout import Document
 from fhir_server.store.tenants import Tenant
 
 POLICY = "keys/rotation"
-EVENT = "keys/event"
+HAPPENED = "keys/event"
 LEGACY = "keys/legacy"
+SEALED_ANEW = "sealed anew"
+"""The action of the end of a job: from then on older keys have sealed nothing that is there."""
+BEGUN = "shredding"
+"""The action of the beginning of the end of a patient's record."""
 REPORTED = "reported"
 """The action of an event that was reported from outside, and did not come from a command or a job."""
 
@@ -36,6 +40,15 @@ class KeyRecords:
         self._store = store
         self._tenant = tenant
         self.records = FeatureRecords(store, tenant)
+
+    async def since(self, action: str, earliest: datetime) -> datetime:
+        """When something happened last, if that was after a moment; else that moment."""
+        found = await self.records.having(HAPPENED, "action", [action])
+        return max([earliest, *(datetime.fromisoformat(each["at"]) for each in found)])
+
+    async def patients(self, action: str) -> list[str]:
+        """Of whom something has happened."""
+        return [each["patient"] for each in await self.records.having(HAPPENED, "action", [action])]
 
     async def policies(self) -> list[Document]:
         """All, also those that do not hold any more."""
@@ -54,26 +67,32 @@ class KeyRecords:
     async def tell(self, action: str, by: str, **more: str | int) -> Document:
         """Something has happened to keys, or that is a reason to replace them: recorded here and in the audit trail."""
         now = datetime.now(UTC)
-        event = {"resourceType": EVENT, "id": uuid7(), "action": action, "at": instant(now), "by": by, **more}
+        event = {"resourceType": HAPPENED, "id": uuid7(), "action": action, "at": instant(now), "by": by, **more}
         await self.records.put([event])
-        details = tuple((name, str(value)) for name, value in {"action": action, **more}.items() if name != "key")
-        about = thing("Security Resource", str(more.get("key", "keys")), *details)
-        agent = Agent((APPLICATION,), display=by, requestor=True)
-        await self._store.journal.record(self._tenant.name, happened("key", now, agent, entities=(about,)))
+        await self._store.journal.record(self._tenant.name, _recorded(action, by, now, more))
         return event
 
     async def events(self) -> list[Document]:
         """The oldest first: ids are made of the time."""
-        return await self.records.of(EVENT)
+        return await self.records.of(HAPPENED)
 
     async def reported(self) -> dict[str, datetime]:
         """When each kind of event was reported last."""
-        found = await self.records.having(EVENT, "action", [REPORTED])
+        found = await self.records.having(HAPPENED, "action", [REPORTED])
         return {each["event"]: datetime.fromisoformat(each["at"]) for each in found}
 
     async def legacy(self) -> list[Document]:
         """Keys of the systems that rows came from: which they were, never the keys."""
         return await self.records.of(LEGACY)
+
+
+def _recorded(action: str, by: str, at: datetime, more: Mapping[str, Any]) -> Event:
+    """For the audit trail; that of a patient is found by the patient."""
+    details = tuple((name, str(value)) for name, value in {"action": action, **more}.items() if name != "key")
+    about = thing("Security Resource", str(more.get("key", "keys")), *details)
+    whose = (patient(more["patient"]),) if "patient" in more else ()
+    agent = Agent((APPLICATION,), display=by, requestor=True)
+    return happened("shred" if whose else "key", at, agent, entities=(about, *whose))
 
 
 def is_active(record: Mapping[str, Any]) -> bool:

@@ -98,11 +98,14 @@ class KeyVersions:
             change = {"$set": {"state": RETIRED, "retired": datetime.now(UTC)}}
             with mongo_writes:
                 await self.vault.collection.update_many({"_id": {"$in": active}, "state": ACTIVE}, change)
-            self.vault.forget(self.tenant)
+        self.vault.forget(self.tenant)  # Another process may have made the newest.
         return [each.key_id for each in older if each.state != DESTROYED]
 
     async def renew_patients(self, made_before: datetime) -> list[str]:
-        """Another key for each of the next patients whose key is older; answers the ids of the keys that retired."""
+        """Another key for each of the next patients whose key is older; answers the ids of the keys that retired.
+
+        Who is shredded at the same moment has none in the end.
+        """
         found = {"t": self.tenant, "kind": PATIENT, "state": ACTIVE, "created": {"$lt": made_before}}
         with mongo_errors:
             documents = await self.vault.collection.find(found, limit=BATCH).to_list()
@@ -116,6 +119,8 @@ class KeyVersions:
                 {"_id": {"$in": names}, "state": ACTIVE},
                 {"$set": {"state": RETIRED, "retired": datetime.now(UTC)}},
             )
+            shredded = await self.vault.collection.find({"_id": {"$in": names}, "state": DESTROYED}).to_list()
+        await self.destroy([_following(each) for each in shredded])
         self.vault.forget(self.tenant)
         return [id_of(each) for each in documents]
 
@@ -212,10 +217,14 @@ class KeyVersions:
         return UpdateOne({"_id": document["_id"], "wrapped": document["wrapped"]}, {"$set": change})
 
     def _successor(self, document: Document, data: Key) -> Document:
-        number = document["n"] + 1
-        key = Key.fresh(f"{id_of(document).rpartition('/')[0]}/{number}")
+        key = Key.fresh(_following(document))
         wrapped = envelope.seal(data, key.revealed(), place_of(self.tenant, key.id))
-        return key_document(self.tenant, key, PATIENT, number, wrapped, data.id)
+        return key_document(self.tenant, key, PATIENT, document["n"] + 1, wrapped, data.id)
+
+
+def _following(document: Document) -> str:
+    """The id of the next key of the same patient."""
+    return f"{id_of(document).rpartition('/')[0]}/{document['n'] + 1}"
 
 
 def _version(document: Document) -> KeyVersion:

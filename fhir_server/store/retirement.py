@@ -14,12 +14,14 @@ from typing import Any
 from fhir_server.crypto import envelope
 from fhir_server.crypto.aead import SealBroken
 from fhir_server.fhir.outcome import FhirError, error
+from fhir_server.fhir.resource import instant
 from fhir_server.store.connection import Store
 from fhir_server.store.errors import mongo_errors
+from fhir_server.store.key_records import SEALED_ANEW, KeyRecords
 from fhir_server.store.key_versions import KeyVersion
 from fhir_server.store.layout import key_range
 from fhir_server.store.tenants import Tenant
-from fhir_server.store.vault import ACTIVE, DESTROYED, RETIRED
+from fhir_server.store.vault import ACTIVE, DESTROYED
 
 MARGIN = timedelta(minutes=2)
 """A transaction may last a minute, and a process seals for some seconds with a key that was replaced."""
@@ -52,31 +54,44 @@ class Retirement:
         keys = await self.store.key_versions(self.tenant).wrapped_by(key_id)
         return Use(versions, keys, await self._answers(key_id))
 
-    async def retire(self, key_id: str) -> KeyVersion:
-        """Destroys a version of the data key; refused while it opens anything."""
+    async def retire(self, key_id: str, window: timedelta = MARGIN) -> KeyVersion:
+        """Destroys a version of the data key; refused while it opens anything, or anything in backups so old."""
         versions = self.store.key_versions(self.tenant)
         found = next((each for each in await versions.listed() if each.key_id == key_id), None)
-        _check_state(found, key_id)
+        await self._check_age(_check_state(found, key_id), window)
         use = await self.use(key_id)
         if use:
             raise _refused(f"The key {key_id} still opens {use}: run 'fhir-server keys reencrypt' first.")
         await versions.destroy([key_id])
         return next(each for each in await versions.listed() if each.key_id == key_id)
 
-    async def retire_patients(self) -> int:
+    async def retire_patients(self, window: timedelta = MARGIN) -> int:
         """Destroys the keys of patients that were replaced and open nothing; answers how many."""
+        until = datetime.now(UTC) - max(window, MARGIN)
+        if await KeyRecords(self.store, self.tenant).since(SEALED_ANEW, datetime.min.replace(tzinfo=UTC)) > until:
+            return 0
         versions, bodies, count, after = (
             self.store.key_versions(self.tenant),
             self.store.reencryption(self.tenant),
             0,
             "",
         )
-        while found := await versions.retired_patients(after, datetime.now(UTC) - MARGIN):
+        while found := await versions.retired_patients(after, until):
             used = await bodies.used(found)
             unused = [each for each in found if each not in used]
             await versions.destroy(unused)
             count, after = count + len(unused), found[-1]
         return count
+
+    async def _check_age(self, found: KeyVersion, window: timedelta) -> None:
+        """What was copied before everything was sealed anew needs the key that it was sealed with."""
+        needed = await KeyRecords(self.store, self.tenant).since(SEALED_ANEW, found.retired or found.created)
+        until = needed + max(window, MARGIN)
+        if datetime.now(UTC) < until:
+            raise _refused(
+                f"The key {found.key_id} may open what others are still writing, or a backup that is still kept, "
+                f"until {instant(until)}."
+            )
 
     async def _answers(self, key_id: str) -> int:
         place = self.store.of(self.tenant)
@@ -88,17 +103,14 @@ class Retirement:
         return found
 
 
-def _check_state(found: KeyVersion | None, key_id: str) -> None:
+def _check_state(found: KeyVersion | None, key_id: str) -> KeyVersion:
     if found is None:
         raise error("not-found", f"There is no key '{key_id}'; 'fhir-server keys list' shows those there are.")
     if found.state == ACTIVE:
         raise _refused(f"The key {key_id} is what is sealed with now: run 'fhir-server keys rotate' first.")
     if found.state == DESTROYED:
         raise _refused(f"The key {key_id} was destroyed before.")
-    if found.state == RETIRED and found.retired and datetime.now(UTC) - found.retired < MARGIN:
-        raise _refused(
-            f"The key {key_id} was replaced less than {MARGIN.seconds // 60} minutes ago: somebody may still use it."
-        )
+    return found
 
 
 def _refused(said: str) -> FhirError:

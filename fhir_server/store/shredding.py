@@ -20,7 +20,7 @@ from fhir_server.store.certificates import Certificate
 from fhir_server.store.connection import Store
 from fhir_server.store.database import Database
 from fhir_server.store.errors import mongo_errors, mongo_writes
-from fhir_server.store.key_records import KeyRecords
+from fhir_server.store.key_records import BEGUN, KeyRecords
 from fhir_server.store.key_versions import KeyVersions
 from fhir_server.store.layout import Document
 from fhir_server.store.reencryption import Reencryption
@@ -30,7 +30,6 @@ from fhir_server.store.versions import destroyed, superseded, tombstone
 from fhir_server.store.where import same, sealed_by, still_sealed
 
 KIND: Final = "shred"
-BEGUN: Final = "shredding"
 BATCH: Final = 200
 SETTLED: Final = CURRENT + 1.0
 """Seconds after which no process seals with a key that was destroyed before."""
@@ -78,7 +77,7 @@ class Shredding:
         certificate = await self._store.certificates.issue(
             self._tenant.name, KIND, content, datetime.now(UTC), name=name
         )
-        await self._records.tell("shredded", order.by, key=f"patient/{order.patient_id}", certificate=name)
+        await self._records.tell("shredded", order.by, key="patient", patient=content["patient"], certificate=name)
         return certificate
 
     async def _approvers(self, names: Sequence[str]) -> list[str]:
@@ -106,14 +105,14 @@ class Shredding:
 
     async def _begun(self, order: Order, keys: Sequence[str]) -> Document:
         """What there was before, written down once."""
-        key = f"patient/{order.patient_id}"
+        about = {"key": "patient", "patient": f"Patient/{order.patient_id}"}
         for each in await self._records.events():
-            if each["action"] == BEGUN and each["key"] == key:
+            if each["action"] == BEGUN and each["patient"] == about["patient"]:
                 return each
         filter_ = sealed_by(self._tenant.name, keys)
         with mongo_errors:
             current, past = [await each.count_documents(filter_) for each in self._bodies.collections]
-        return await self._records.tell(BEGUN, order.by, key=key, why=order.reason, current=current, superseded=past)
+        return await self._records.tell(BEGUN, order.by, **about, why=order.reason, current=current, superseded=past)
 
     async def _tidied(self, keys: Sequence[str]) -> None:
         """Until nothing is found for longer than another process could go on with a key that it had at hand."""

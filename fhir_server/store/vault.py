@@ -180,16 +180,18 @@ class Vault:
         return found
 
     async def _active(self, tenant: str, patients: Sequence[str]) -> dict[str, Key]:
-        """Mostly the first key of each; those of whom it is not active any more are looked at one by one."""
-        firsts = {name_of(tenant, f"{PATIENT}/{each}/1"): each for each in patients}
-        with mongo_errors:
-            documents = await self.collection.find({"_id": {"$in": list(firsts)}}).to_list()
-        active = [each for each in documents if each["state"] == ACTIVE]
-        opened = await self._open(tenant, active)
-        found = {firsts[each["_id"]]: opened[id_of(each)] for each in active}
-        for each in [firsts[each["_id"]] for each in documents if each["state"] != ACTIVE]:
-            newest = await self._newest(tenant, f"{PATIENT}/{each}")
-            found |= {each: newest} if newest else {}
+        """Mostly the first key of each; of those where it is not active any more the next, if any."""
+        found: dict[str, Key] = {}
+        number, left = 1, list(patients)
+        while left:
+            names = {name_of(tenant, f"{PATIENT}/{each}/{number}"): each for each in left}
+            with mongo_errors:
+                documents = await self.collection.find({"_id": {"$in": list(names)}}).to_list()
+            active = [each for each in documents if each["state"] == ACTIVE]
+            opened = await self._open(tenant, active)
+            found |= {names[each["_id"]]: opened[id_of(each)] for each in active}
+            left = [names[each["_id"]] for each in documents if each["state"] != ACTIVE]
+            number += 1
         return found
 
     async def insert(self, documents: Sequence[Document]) -> frozenset[str]:

@@ -23,6 +23,8 @@ from fhir_server.store.repository import Repository
 from fhir_server.store.tenants import Tenant
 
 CHUNK = 500
+MOST = 5_000
+"""Versions that are sealed anew before a kill."""
 
 
 @dataclass
@@ -131,7 +133,7 @@ class Killer:
         while process.returncode is None:
             await asyncio.sleep(0.02)
             found = await self.store.jobs.get(job.tenant, job.kind, job.job_id)
-            if found and found.done > begun and found.done - begun >= wanted * (found.total - begun) * 0.8:
+            if found and found.done > begun and found.done - begun >= wanted * min(found.total - begun, MOST):
                 break
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGKILL)

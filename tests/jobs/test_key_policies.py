@@ -13,7 +13,7 @@ import pytest_asyncio
 from fhir_server.crypto.rotation import CEILING
 from fhir_server.jobs import key_policies, reencrypt, rounds
 from fhir_server.jobs.rounds import Round
-from fhir_server.store.connection import Store
+from fhir_server.store.connection import Store, opened
 from fhir_server.store.key_records import LEGACY, POLICY, REPORTED, KeyRecords
 from fhir_server.store.tenants import Tenant
 from tests.store.sealed import sealed_store
@@ -97,7 +97,16 @@ async def test_a_tenant_whose_keys_do_not_open_stops_no_other(sealed: Store, ten
     assert await current(sealed, other) == "data/2"
 
 
-async def test_of_many_processes_one_has_its_turn(sealed: Store) -> None:
+@pytest.mark.parametrize("memory", [False, True])
+async def test_of_many_processes_one_has_its_turn(sealed: Store, memory: bool) -> None:
+    if memory:
+        async with opened(memory=True) as found:
+            await _one_has_its_turn(found)
+    else:
+        await _one_has_its_turn(sealed)
+
+
+async def _one_has_its_turn(store: Store) -> None:
     made: list[int] = []
 
     async def look(_: Store) -> None:
@@ -107,13 +116,13 @@ async def test_of_many_processes_one_has_its_turn(sealed: Store) -> None:
         raise RuntimeError("not today")
 
     both = [Round("fails", timedelta(hours=1), fail), Round("looks", timedelta(hours=1), look)]
-    await asyncio.gather(*(rounds.once(sealed, both) for _ in range(6)))
+    await asyncio.gather(*(rounds.once(store, both) for _ in range(6)))
     assert made == [1]
-    await rounds.once(sealed, both)
+    await rounds.once(store, both)
     assert made == [1]
     past = {"$set": {"at": datetime.now(UTC) - timedelta(hours=2)}}
-    await sealed.common.migrations.update_one({"_id": "round looks"}, past)
-    await asyncio.gather(*(rounds.once(sealed, both) for _ in range(6)))
+    await store.common.migrations.update_one({"_id": "round looks"}, past)
+    await asyncio.gather(*(rounds.once(store, both) for _ in range(6)))
     assert made == [1, 1]
 
 

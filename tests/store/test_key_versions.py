@@ -28,6 +28,7 @@ from tests.store.conftest import as_system
 from tests.store.sealed import sealed_store
 
 _NUMBERS = count(1)
+NOW = timedelta(0)
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -138,25 +139,27 @@ async def test_e06_a_key_that_opens_anything_is_not_destroyed(
     repository = as_system(sealed, tenant)
     for key, reason in (("data/1", "what is sealed with now"), ("data/9", "There is no key")):
         with pytest.raises(FhirError, match=reason):
-            await ended.retire(key)
+            await ended.retire(key, NOW)
     await repository.transaction(lambda inside: inside.keep_answer("k", "r", EntryResponse(200, body=b"{}")))
     await versions.rotate()
     with pytest.raises(FhirError, match="1 versions of resources, 1 keys of patients and 1 answers") as refused:
-        await ended.retire("data/1")
+        await ended.retire("data/1", NOW)
     assert refused.value.status == 409
     await reencrypt.ask(sealed, tenant.name)
     while await worker.one(sealed, {reencrypt.KIND: reencrypt.run}, new_owner(), share=1.0):
         pass
     with pytest.raises(FhirError, match="0 versions of resources, 0 keys of patients and 1 answers"):
-        await ended.retire("data/1")
+        await ended.retire("data/1", NOW)
     await sealed.common.idempotency.delete_many({})
     monkeypatch.setattr(retirement, "MARGIN", timedelta(minutes=2))
-    with pytest.raises(FhirError, match="less than 2 minutes ago"):
-        await ended.retire("data/1")
+    with pytest.raises(FhirError, match="others are still writing"):
+        await ended.retire("data/1", NOW)
     monkeypatch.setattr(retirement, "MARGIN", timedelta(0))
-    assert (await ended.retire("data/1")).state == "destroyed"
+    with pytest.raises(FhirError, match="a backup that is still kept"):
+        await ended.retire("data/1", timedelta(days=35))
+    assert (await ended.retire("data/1", NOW)).state == "destroyed"
     with pytest.raises(FhirError, match="destroyed before"):
-        await ended.retire("data/1")
+        await ended.retire("data/1", NOW)
     sealed.vault.forget(tenant.name)
     assert (await repository.current("Organization", "o")).version_id == 1
     assert (await repository.current("Patient", "p")).version_id == 1
@@ -165,11 +168,11 @@ async def test_e06_a_key_that_opens_anything_is_not_destroyed(
 async def test_keys_of_patients_that_were_replaced_are_destroyed_together(sealed: Store, tenant: Tenant) -> None:
     versions = sealed.key_versions(tenant)
     await versions.renew_patients(datetime.now(UTC))
-    assert await Retirement(sealed, tenant).retire_patients() == 0
+    assert await Retirement(sealed, tenant).retire_patients(NOW) == 0
     await reencrypt.ask(sealed, tenant.name, patients=True)
     while await worker.one(sealed, {reencrypt.KIND: reencrypt.run}, new_owner(), share=1.0):
         pass
-    assert await Retirement(sealed, tenant).retire_patients() >= 1
+    assert await Retirement(sealed, tenant).retire_patients(NOW) >= 1
     sealed.vault.forget(tenant.name)
     repository = sealed.repository(tenant, Caller.system(tenant.name, "test"))
     assert (await repository.current("Patient", "p")).version_id == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -125,6 +126,22 @@ async def test_each_patient_may_get_another_key_as_well(sealed: Store, tenant: T
     assert await seen(repository) == before
     await repository.update(patient(0, "C"))
     assert (await keys(sealed, tenant))["patient/p0/2"] == 4
+
+
+async def test_who_is_shredded_meanwhile_gets_no_other_key(
+    sealed: Store, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await as_system(sealed, tenant).put_many([patient(0), patient(1)])
+    versions, insert = sealed.key_versions(tenant), sealed.vault.insert
+
+    async def shredded(documents: Any) -> None:
+        await versions.destroy(["patient/p0/1"])
+        await insert(documents)
+
+    monkeypatch.setattr(sealed.vault, "insert", shredded)
+    await versions.renew_patients(datetime.now(UTC))
+    assert [each.state for each in await versions.of_patient("p0")] == [vaults.DESTROYED] * 2
+    assert [each.state for each in await versions.of_patient("p1")] == [vaults.RETIRED, vaults.ACTIVE]
 
 
 async def test_large_bodies_are_written_to_new_files_and_the_old_ones_go_later(sealed: Store, tenant: Tenant) -> None:

@@ -17,7 +17,7 @@ from fhir_server.fhir.outcome import FhirError
 from fhir_server.interactions.table import context, perform
 from fhir_server.store import shredding
 from fhir_server.store.bodies import STALE
-from fhir_server.store.connection import Store
+from fhir_server.store.connection import Store, opened
 from fhir_server.store.layout import BODIES
 from fhir_server.store.shredding import Order, Shredding
 from fhir_server.store.tenants import Tenant
@@ -130,6 +130,20 @@ async def test_e07_nothing_is_left_to_read(sealed: Store, tenant: Tenant, restor
     assert (await ask(sealed, tenant, "Patient/p2/_history/1")).status == 200
 
 
+async def test_another_process_that_has_the_key_open_shows_nothing_either(
+    sealed: Store, tenant: Tenant, mongo_url: str
+) -> None:
+    async with opened(mongo_url=mongo_url, database=sealed.common.name) as other:
+        other.vault.kek = sealed.vault.kek
+        for url in ("Patient/p1", "Patient/p1/_history/1"):
+            assert await status(other, tenant, url) == 200
+        await Shredding(sealed, tenant).shred(ORDER)
+        for url in (*GONE, *EARLIER):
+            assert await status(other, tenant, url) == 410
+        for url in LISTING:
+            assert not await listed(other, tenant, url) & RECORD, url
+
+
 async def test_no_byte_and_no_index_entry_stays(sealed: Store, tenant: Tenant) -> None:
     await Shredding(sealed, tenant).shred(ORDER)
     for collection in (sealed.common.resources, sealed.common.history):
@@ -198,7 +212,7 @@ async def test_it_is_recorded(sealed: Store, tenant: Tenant) -> None:
     await sealed.journal.settled()
     found = await as_system(sealed, tenant).at("Patient", "p2", "1")
     assert found.version_id == 1
-    events = await sealed.common.audit.find({"t": tenant.name}).to_list()
+    events = await sealed.common.audit.find({"t": tenant.name, "cmp": "Patient/p1"}).to_list()
     assert [b"shredded" in each["body"] for each in events].count(True) == 1
     assert not any(CANARY.encode() in each["body"] for each in events)
 
