@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
-from fhir_server.auth import answers, authorize, discovery, jwks, launch, register, step_up, token
+from fhir_server.auth import answers, authorize, break_glass, discovery, jwks, launch, register, step_up, token
 from fhir_server.auth.assertion import Assertions
 from fhir_server.auth.authorization import Authorizations
 from fhir_server.auth.client_keys import ClientKeys
@@ -87,7 +87,7 @@ def build(settings: Settings) -> FastAPI:
         telemetry=UNTRACED,
     )
     app.include_router(health.router)
-    for room in (jwks, discovery, authorize, token, register, launch, step_up):
+    for room in (jwks, discovery, authorize, token, register, launch, step_up, break_glass):
         app.include_router(room.router)
     for page in PAGES:
         app.include_router(page)

@@ -43,6 +43,7 @@ KINDS: Final[Mapping[tuple[str, str], str]] = {
     ("POST", "register"): "client",
     ("POST", "launch"): "launch",
     ("POST", "step-up"): "step-up",
+    ("POST", "break-glass"): "break-glass",
 }
 """By method and page or endpoint; others leave an event where a patient is shown, or something is refused."""
 
@@ -121,6 +122,7 @@ class Witness:
             datetime.now(UTC),
             *agents,
             outcome=facts.get("outcome") or _outcome(status),
+            purposes=tuple(facts.get("purposes", ())),
             described=facts.get("described") or (f"{status} {refused}" if refused else None),
             entities=(*_entities(facts), audit.request(self.request_id(request.scope), ("status", str(status)))),
         )

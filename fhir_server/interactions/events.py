@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-from fhir_server.access.caller import Caller
+from fhir_server.access.caller import BREAK_GLASS, TREATMENT, Caller
 from fhir_server.crypto import aead
 from fhir_server.fhir import audit
 from fhir_server.fhir.audit import Action, Agent, Code, Entity, Event, Outcome
@@ -87,9 +87,16 @@ class Asked:
             tuple(self._entities(code, trail, patients, key, event_id)),
             outcome=_outcome(self.status),
             described=f"{self.status} {self.refused}" if self.refused else None,
+            purposes=self._purposes(),
             profiles=found.profiles(len(trail.patients)) if self.status < 400 else (),
             id=event_id,
         )
+
+    def _purposes(self) -> tuple[Code, ...]:
+        """Treatment is what is done here; anything else is said. https://hl7.org/fhir/R4/v3/PurposeOfUse/vs.html"""
+        if self.caller is None or self.caller.purpose == TREATMENT:
+            return ()
+        return (Code("http://terminology.hl7.org/CodeSystem/v3-ActReason", self.caller.purpose),)
 
     def _subtypes(self, found: Manner, code: str) -> tuple[Code, ...]:
         named = self.url.partition("?")[0].rpartition("/")[2]
@@ -111,9 +118,14 @@ class Asked:
         yield from self._resources(code, trail)
         if key is not None:
             yield audit.query(sealed(key, self.tenant, event_id, f"{self.method} {self.url}"))
-        for each in patients:
+        for each in patients or self._opened():
             yield audit.patient(each)
         yield audit.request(self.request_id, *self._details(code, trail))
+
+    def _opened(self) -> list[str]:
+        """For whom the glass was broken: in every event of it, also of what was refused."""
+        caller = self.caller
+        return [f"Patient/{caller.patient}"] if caller and caller.purpose == BREAK_GLASS and caller.patient else []
 
     def _resources(self, code: str, trail: Trail) -> Iterator[Entity]:
         named = list(trail.written or (trail.shown if code in _PLAIN else ()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from fhir_server.access import break_glass
 from fhir_server.access.restriction import restriction
 from fhir_server.access.right import Right
 from fhir_server.fhir import definitions
@@ -85,6 +86,9 @@ async def perform_as(
 def _check_right(ctx: Context, interaction: Interaction, path: dict[str, str]) -> None:
     """403 from the token alone, before a body is judged: what is wrong with it is told to who may send it."""
     resource_type = path.get("resource_type")
+    refused = break_glass.refusal(ctx.repo.caller, path)
+    if refused is not None:
+        raise refused
     if interaction.right is not None and resource_type is not None:
         restriction(ctx.repo.caller, resource_type, interaction.right)
 

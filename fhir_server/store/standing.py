@@ -5,7 +5,6 @@ https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html#laun
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from time import monotonic
 
 from fhir_server.access.caller import Caller
@@ -18,7 +17,6 @@ REMEMBERED = 1.0
 """Seconds in which the end of a patient's record reaches every process."""
 MOST = 10_000
 
-SHUT = "The time for which the glass was broken is over."
 GONE = "The patient of this access token is not, or no longer, a patient of this tenant."
 
 
@@ -35,8 +33,6 @@ class Standing:
         """The caller with what is shared and what is forbidden; 403 where the patient of the token is not there."""
         if caller.patient is not None and not await self._lives(tenant, caller.patient):
             raise forbidden(GONE)
-        if caller.until is not None and caller.until <= datetime.now(UTC):
-            raise forbidden(SHUT)
         return await self._store.consents.applied(tenant, await self._shares.applied(tenant, caller))
 
     async def _lives(self, tenant: Tenant, patient_id: str) -> bool:

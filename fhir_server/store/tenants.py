@@ -50,6 +50,7 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "passwords": ("on", "off"),
     "locks": ("signed", "final"),
     "labels": ("off", "on"),
+    "break_glass": ("standard", "part-2", "psychotherapy", "everything", "off"),
 }
 """What can be set for a tenant; the first of the values holds where nothing is set."""
 
