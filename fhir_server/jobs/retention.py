@@ -16,8 +16,8 @@ from typing import Any, Final
 from fhir_server.fhir import audit, retention
 from fhir_server.fhir.audit import Event
 from fhir_server.fhir.commanded import commanded
-from fhir_server.fhir.outcome import bad_value, invalid
 from fhir_server.fhir.retention import Kept, Rule
+from fhir_server.store.approvals import approvers
 from fhir_server.store.certificates import Certificate
 from fhir_server.store.connection import Store
 from fhir_server.store.holds import Hold, standing
@@ -28,7 +28,6 @@ from fhir_server.store.tenants import Tenant
 KIND: Final = "retention"
 RULE: Final = "retention/rule"
 """The kind of record that a tenant's own rule is."""
-PEOPLE: Final = 2
 PORTION: Final = 1000
 """Persons on one certificate."""
 
@@ -64,14 +63,7 @@ class Approval:
 
 async def approval(store: Store, tenant: Tenant, names: Iterable[str]) -> Approval:
     """400 where they are not two, or one of them is nobody here."""
-    users = {name: await store.users.get(tenant.name, name) for name in names}
-    for name, user in users.items():
-        if user is None or user.disabled:
-            raise bad_value(f"'{name}' cannot approve: nobody of this name may sign in to '{tenant.name}'.")
-    by = {user.user_id: user.username for user in users.values() if user}
-    if len(by) < PEOPLE:
-        raise invalid("Destroying records takes two different people: --approved-by A --approved-by B.")
-    return Approval(tuple(sorted(by.values())))
+    return Approval(tuple(sorted(each.username for each in await approvers(store.users, tenant.name, names))))
 
 
 async def report(store: Store, tenant: Tenant, heard: Heard = lambda _: None) -> list[Line]:
@@ -124,12 +116,23 @@ async def _destroyed(store: Store, purge: Purge, line: Line, approval: Approval)
 
 async def _certified(store: Store, purge: Purge, name: str, now: datetime) -> Certificate:
     """Once: a certificate that was begun is issued under the name it had."""
-    await purge.sweep([name for each in await purge.claimed(name) for name in each.person], name)
-    said = content(await purge.claimed(name))
+    persons = [patient for each in await purge.claimed(name) for patient in each.person]
+    await purge.sweep(persons, name)
+    said = content(await purge.claimed(name)) | {"keys": await _keys_destroyed(store, purge.tenant, persons)}
     certificate = await store.certificates.issue(purge.tenant.name, KIND, said, now, name=name)
     await store.journal.record(purge.tenant.name, _event(certificate))
     await purge.certified(name)
     return certificate
+
+
+async def _keys_destroyed(store: Store, tenant: Tenant, patients: Sequence[str]) -> list[str]:
+    """Of an encrypted tenant: what is left in backups is unreadable, and these ids are never used again."""
+    if not tenant.encrypted:
+        return []
+    versions = store.key_versions(tenant)
+    keys = [key for each in patients for key in await versions.of_patient(each.partition("/")[2])]
+    await versions.destroy([each.key_id for each in keys])
+    return [each.key_id for each in keys]
 
 
 def _event(certificate: Certificate) -> Event:

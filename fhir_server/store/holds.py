@@ -137,7 +137,7 @@ async def held(database: Database, session: Session | None, tenant: str, subject
     named = {"$in": list(subjects)}
     found = {**_every(tenant), "kind": LEGAL, "subject": named, "on": named, "active": True}
     with mongo_errors:
-        document = await database.features.find_one(found, session=session)
+        document = await database.features.find_one(found, hint="subject", session=session)
     return _hold(document) if document else None
 
 

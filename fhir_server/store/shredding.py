@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from pymongo import ReplaceOne
 
-from fhir_server.fhir.outcome import bad_value, error, not_found
+from fhir_server.fhir.outcome import error, not_found
+from fhir_server.store.approvals import approvers
 from fhir_server.store.certificates import Certificate
 from fhir_server.store.connection import Store
 from fhir_server.store.database import Database
@@ -33,7 +34,6 @@ KIND: Final = "shred"
 BATCH: Final = 200
 SETTLED: Final = CURRENT + 1.0
 """Seconds after which no process seals with a key that was destroyed before."""
-PEOPLE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Shredding:
 
     async def shred(self, order: Order) -> Certificate:
         """The key first: from then on there is no way back, and what follows only tidies up."""
-        approvers = await self._approvers(order.approved_by)
+        approved_by = await approvers(self._store.users, self._tenant.name, order.approved_by)
         keys = await self._checked(order.patient_id)
         begun = await self._begun(order, keys)
         await self._versions.destroy(keys)
@@ -68,7 +68,7 @@ class Shredding:
         content = {
             "patient": f"Patient/{order.patient_id}",
             "reason": order.reason,
-            "approvedBy": approvers,
+            "approvedBy": [each.user_id for each in approved_by],
             "keys": keys,
             "current": begun["current"],
             "superseded": begun["superseded"],
@@ -79,18 +79,6 @@ class Shredding:
         )
         await self._records.tell("shredded", order.by, key="patient", patient=content["patient"], certificate=name)
         return certificate
-
-    async def _approvers(self, names: Sequence[str]) -> list[str]:
-        """Two different people, each of whom may sign in to this tenant; answers their ids."""
-        found: list[str] = []
-        for name in names:
-            user = await self._store.users.get(self._tenant.name, name)
-            if user is None or user.disabled:
-                raise bad_value(f"'{name}' cannot approve: nobody of this name may sign in to '{self._tenant.name}'.")
-            found.append(user.user_id)
-        if len(set(found)) < PEOPLE:
-            raise bad_value("Two different people have to approve: give --approved-by for each of them.")
-        return found
 
     async def _checked(self, patient_id: str) -> list[str]:
         """The ids of the patient's keys. Once they are destroyed, nothing can stand in the way of the rest."""

@@ -60,7 +60,7 @@ def test_what_is_refused_is_said(command: Command, answer: Answer) -> None:
     of = ("--tenant", "lakeside")
     rule = ("--source", "x", "--years", "1")
     for words, reason in (
-        (("run", *of, "--apply"), "two different people"),
+        (("run", *of, "--apply"), "Two different people"),
         (("run", *of, "--apply", "--approved-by", "ann"), "nobody of this name may sign in"),
         (("add-rule", "emr", *of, *rule), "There is a rule 'emr' already"),
         (("add-rule", "ours", *of, *rule, "--class", "secret"), "no class of record"),

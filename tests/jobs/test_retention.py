@@ -224,9 +224,9 @@ async def test_linked_patients_go_together_or_stay_together(any_store: Store) ->
 @pytest.mark.parametrize(
     ("by", "said"),
     [
-        ((), "two different people"),
-        (("ann",), "two different people"),
-        (("ann", "Ann"), "two different people"),
+        ((), "Two different people"),
+        (("ann",), "Two different people"),
+        (("ann", "Ann"), "Two different people"),
         (("ann", "nobody"), "nobody of this name"),
         (("ann", "gone"), "nobody of this name"),
     ],

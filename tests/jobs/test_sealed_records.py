@@ -16,6 +16,7 @@ from fhir_server.jobs.cloning import clone
 from fhir_server.jobs.retention import Approval
 from fhir_server.store.connection import Store
 from fhir_server.store.repository import Repository
+from fhir_server.store.vault import DESTROYED
 from tests.store.conftest import as_system, new_tenant
 from tests.store.resources import observation, patient
 from tests.store.sealed import sealed_store
@@ -49,8 +50,13 @@ async def test_a_certificate_hashes_what_was_said_not_how_it_was_sealed(store: S
     (record,) = certificate.content["records"]
     assert record["digest"] == sha256("\n".join(sorted(lines)).encode()).hexdigest()
     assert await store.certificates.fault(certificate) is None
-    with pytest.raises(FhirError):
+    assert certificate.content["keys"] == ["patient/ada/1"]
+    (key,) = await store.key_versions(repository.tenant).of_patient("ada")
+    assert key.state == DESTROYED
+    with pytest.raises(FhirError, match="no Patient"):
         await repository.current("Patient", "ada")
+    with pytest.raises(FhirError, match="were destroyed"):
+        await repository.update(patient("ada"))
 
 
 async def test_a_forensic_record_is_known_by_codes_that_cannot_be_read(store: Store) -> None:
