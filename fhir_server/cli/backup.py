@@ -27,7 +27,7 @@ from fhir_server.cli.common import (
     tenant_of,
 )
 from fhir_server.settings import Settings
-from fhir_server.store.backup import creating, restoring, verifying
+from fhir_server.store.backup import changing, creating, restoring, verifying
 from fhir_server.store.backup.archive import Header
 from fhir_server.store.backup.creating import Made, Told
 from fhir_server.store.backup.restoring import Restored
@@ -50,6 +50,9 @@ Files = Annotated[list[Path], typer.Argument(help="A full backup, then increment
 def create(
     to: Folder,
     tenant: OneTenant = "",
+    since: Annotated[
+        Path | None, typer.Option("--since", help="Only what has changed since this backup, of the same tenants.")
+    ] = None,
     key_file: KeyFile = None,
     mongo_url: MongoUrl = None,
     data_dir: DataDir = None,
@@ -65,7 +68,10 @@ def create(
       head -c 32 /dev/urandom > backup.key && chmod 600 backup.key
       fhir-server backup create --to /backups --key-file backup.key
       fhir-server backup create --to /backups --tenant riverside --key-file backup.key
+      fhir-server backup create --to /backups --since /backups/_all-….full.fhirbackup --key-file backup.key
     """
+    if since and tenant:
+        fail("An increment is of the tenants of the backup that it goes on from: leave out --tenant.", code=2)
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
     kek = _kek(chosen, key_file)
 
@@ -73,6 +79,8 @@ def create(
         if tenant:
             await tenant_of(store, tenant)
         with _progress("written", quiet=as_json) as told:
+            if since:
+                return await changing.increment(store, kek, to, since, told=told)
             return await creating.create(store, kek, to, tenant=tenant, told=told)
 
     found = in_store(chosen, made)
@@ -120,6 +128,7 @@ def restore(
     [bold]Examples[/]
 
       fhir-server backup restore /backups/_all-….full.fhirbackup --key-file backup.key
+      fhir-server backup restore FULL INCREMENT INCREMENT --until 2026-01-31T12:00:00 --key-file backup.key
     """
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
     kek = _kek(chosen, key_file)
