@@ -12,7 +12,7 @@ APT     := apt-get -qq -o Dir::State=$(CURDIR)/$(DEBIAN)/state -o Dir::State::st
            -o Dir::Cache=$(CURDIR)/$(DEBIAN)/cache -o Debug::NoLocking=1 -o APT::Sandbox::User=root
 WORKERS ?= 2
 
-.PHONY: demo test lint bench bench-faults bench-golden bench-mapping bench-systems bench-logins docs package databases browser clean
+.PHONY: demo test lint bench bench-backup bench-faults bench-golden bench-mapping bench-systems bench-logins docs package databases browser clean
 
 demo: $(READY)
 	@exec $(BIN)/fhir-server demo
@@ -38,6 +38,9 @@ bench-systems: $(READY)
 
 bench-logins: $(READY)
 	$(BIN)/python -m bench.logins
+
+bench-backup: $(READY)
+	$(BIN)/python -m bench.backup
 
 bench-faults: $(READY)
 	$(BIN)/python -m bench.faults

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,8 @@ from fhir_server.cli.common import (
     show,
     tenant_of,
 )
+from fhir_server.fhir.audit import APPLICATION, Agent, thing
+from fhir_server.fhir.audit_kinds import happened
 from fhir_server.settings import Settings
 from fhir_server.store.backup import changing, creating, restoring, verifying
 from fhir_server.store.backup.archive import Header
@@ -51,7 +53,8 @@ def create(
     to: Folder,
     tenant: OneTenant = "",
     since: Annotated[
-        Path | None, typer.Option("--since", help="Only what has changed since this backup, of the same tenants.")
+        Path | None,
+        typer.Option("--since", help="Only what has changed since this backup, or the newest of a folder."),
     ] = None,
     key_file: KeyFile = None,
     mongo_url: MongoUrl = None,
@@ -79,9 +82,9 @@ def create(
         if tenant:
             await tenant_of(store, tenant)
         with _progress("written", quiet=as_json) as told:
-            if since:
-                return await changing.increment(store, kek, to, since, told=told)
-            return await creating.create(store, kek, to, tenant=tenant, told=told)
+            done = await _made(store, kek, to, tenant, since, told)
+        await _record(store, "backup", {each.tenant for each in done.manifest.rows}, done.header)
+        return done
 
     found = in_store(chosen, made)
     show(_described(found), as_json, lambda: _sentence("Written", found))
@@ -136,7 +139,9 @@ def restore(
 
     async def restored(store: Store) -> Restored:
         with _progress("restored", quiet=as_json) as told:
-            return await restoring.restore(store, kek, files, until=moment, told=told)
+            done = await restoring.restore(store, kek, files, until=moment, told=told)
+        await _record(store, "restore", done.tenants, done.header)
+        return done
 
     found = in_store(chosen, restored)
     shown = {**found._asdict(), "header": _header(found.header)}
@@ -153,6 +158,20 @@ def list_(
         found = verifying.listed(folder)
     rows = [{"file": path.name, "bytes": path.stat().st_size, **_header(header)} for path, header in found]
     show(rows, as_json, lambda: _table(rows))
+
+
+async def _made(store: Store, kek: Kek, to: Path, tenant: str, since: Path | None, told: Told) -> Made:
+    if since:
+        return await changing.increment(store, kek, to, since, told=told)
+    return await creating.create(store, kek, to, tenant=tenant, told=told)
+
+
+async def _record(store: Store, kind: str, tenants: Iterable[str], header: Header) -> None:
+    """In the journal of each tenant whose data left the store, or came into it."""
+    command = Agent((APPLICATION,), display=f"fhir-server {kind}", requestor=True)
+    about = thing("Data Repository", header.file_name, ("moment", f"{verifying.at(header):%Y-%m-%dT%H:%M:%SZ}"))
+    for each in sorted({each.name for each in await store.tenants.list()} & set(tenants)):
+        await store.journal.record(each, happened(kind, datetime.now(UTC), command, entities=(about,)))
 
 
 def _kek(chosen: Settings, key_file: Path | None) -> Kek:

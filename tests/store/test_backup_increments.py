@@ -52,7 +52,7 @@ async def test_a_chain_of_increments_comes_back(
             await apart.update(patient("p1", f"Apart {number}"))
             if number:
                 await store.tenants.erase("later-0")
-            made.append(await increment(store, kek, tmp_path, made[-1].path))
+            made.append(await increment(store, kek, tmp_path, tmp_path if number else made[-1].path))
             states.append((await everything(store), await everything(store, own)))
         assert made[-1].manifest.documents < made[0].manifest.documents
         for number in (1, 2):

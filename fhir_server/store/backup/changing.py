@@ -7,6 +7,7 @@ https://www.mongodb.com/docs/manual/changeStreams/
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
@@ -37,6 +38,7 @@ from fhir_server.store.backup.creating import (
 from fhir_server.store.backup.marks import events, is_mark, mark, token
 from fhir_server.store.backup.sources import CHUNKS, Source, blocks, is_of_keys, places, sources
 from fhir_server.store.backup.tally import split
+from fhir_server.store.backup.verifying import listed
 from fhir_server.store.connection import Store
 from fhir_server.store.database import Session
 from fhir_server.store.errors import StoreError
@@ -50,10 +52,10 @@ TOUCHED = ("insert", "update", "replace", "delete")
 
 
 async def increment(store: Store, kek: Kek, folder: Path, since: Path, *, told: Told = quiet) -> Made:
-    """Goes on from another backup, full or itself an increment."""
+    """Goes on from another backup, full or itself an increment; from the newest of the whole store in a folder."""
     check(store)
     started = monotonic()
-    before = await _before(store, kek, since)
+    before = await _before(store, kek, await _newest(store, since) if await asyncio.to_thread(since.is_dir) else since)
     with explained():
         tokens = {place: await token(store, place) for place in before.places}
         async with store.snapshot() as session:
@@ -64,6 +66,15 @@ async def increment(store: Store, kek: Kek, folder: Path, since: Path, *, told: 
             fill = _changes(store, before, every, session)
             made = await written(kek, folder, header, fill, keys=keys.manifest.documents, told=told)
     return replace(made, seconds=monotonic() - started, files=(made.path, keys.path))
+
+
+async def _newest(store: Store, folder: Path) -> Path:
+    own = await store_id(store)
+    found = [(path, each) for path, each in listed(folder) if each.store == own and not each.tenant]
+    made = [(header.moment, path) for path, header in found if header.kind != "keys"]
+    if not made:
+        raise StoreError(f"There is no backup of this store in {folder} that an increment could go on from.")
+    return max(made)[1]
 
 
 async def _before(store: Store, kek: Kek, since: Path) -> Header:
