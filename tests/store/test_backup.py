@@ -55,9 +55,9 @@ async def new_store(mongo_url: str) -> AsyncIterator[Callable[..., Any]]:
     """Opens stores in databases of their own, which are dropped afterwards."""
     names: list[str] = []
 
-    def make(name: str | None = None) -> Any:
-        names.append(name or f"backup_{uuid4().hex}")
-        return opened(mongo_url=mongo_url, database=names[-1])
+    def make(**more: Any) -> Any:
+        names.append(f"backup_{uuid4().hex}")
+        return opened(mongo_url=mongo_url, database=names[-1], **more)
 
     yield make
     async with AsyncMongoClient[Any](mongo_url, serverMonitoringMode="poll") as client:
