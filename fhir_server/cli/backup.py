@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,8 +26,10 @@ from fhir_server.cli.common import (
     show,
     tenant_of,
 )
+from fhir_server.fhir.audit import APPLICATION, Agent, thing
+from fhir_server.fhir.audit_kinds import happened
 from fhir_server.settings import Settings
-from fhir_server.store.backup import creating, restoring, verifying
+from fhir_server.store.backup import changing, creating, restoring, verifying
 from fhir_server.store.backup.archive import Header
 from fhir_server.store.backup.creating import Made, Told
 from fhir_server.store.backup.restoring import Restored
@@ -50,6 +52,10 @@ Files = Annotated[list[Path], typer.Argument(help="A full backup, then increment
 def create(
     to: Folder,
     tenant: OneTenant = "",
+    since: Annotated[
+        Path | None,
+        typer.Option("--since", help="Only what has changed since this backup, or the newest of a folder."),
+    ] = None,
     key_file: KeyFile = None,
     mongo_url: MongoUrl = None,
     data_dir: DataDir = None,
@@ -65,7 +71,10 @@ def create(
       head -c 32 /dev/urandom > backup.key && chmod 600 backup.key
       fhir-server backup create --to /backups --key-file backup.key
       fhir-server backup create --to /backups --tenant riverside --key-file backup.key
+      fhir-server backup create --to /backups --since /backups/_all-….full.fhirbackup --key-file backup.key
     """
+    if since and tenant:
+        fail("An increment is of the tenants of the backup that it goes on from: leave out --tenant.", code=2)
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
     kek = _kek(chosen, key_file)
 
@@ -73,7 +82,9 @@ def create(
         if tenant:
             await tenant_of(store, tenant)
         with _progress("written", quiet=as_json) as told:
-            return await creating.create(store, kek, to, tenant=tenant, told=told)
+            done = await _made(store, kek, to, tenant, since, told)
+        await _record(store, "backup", {each.tenant for each in done.manifest.rows}, done.header)
+        return done
 
     found = in_store(chosen, made)
     show(_described(found), as_json, lambda: _sentence("Written", found))
@@ -120,6 +131,7 @@ def restore(
     [bold]Examples[/]
 
       fhir-server backup restore /backups/_all-….full.fhirbackup --key-file backup.key
+      fhir-server backup restore FULL INCREMENT INCREMENT --until 2026-01-31T12:00:00 --key-file backup.key
     """
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
     kek = _kek(chosen, key_file)
@@ -127,7 +139,9 @@ def restore(
 
     async def restored(store: Store) -> Restored:
         with _progress("restored", quiet=as_json) as told:
-            return await restoring.restore(store, kek, files, until=moment, told=told)
+            done = await restoring.restore(store, kek, files, until=moment, told=told)
+        await _record(store, "restore", done.tenants, done.header)
+        return done
 
     found = in_store(chosen, restored)
     shown = {**found._asdict(), "header": _header(found.header)}
@@ -144,6 +158,20 @@ def list_(
         found = verifying.listed(folder)
     rows = [{"file": path.name, "bytes": path.stat().st_size, **_header(header)} for path, header in found]
     show(rows, as_json, lambda: _table(rows))
+
+
+async def _made(store: Store, kek: Kek, to: Path, tenant: str, since: Path | None, told: Told) -> Made:
+    if since:
+        return await changing.increment(store, kek, to, since, told=told)
+    return await creating.create(store, kek, to, tenant=tenant, told=told)
+
+
+async def _record(store: Store, kind: str, tenants: Iterable[str], header: Header) -> None:
+    """In the journal of each tenant whose data left the store, or came into it."""
+    command = Agent((APPLICATION,), display=f"fhir-server {kind}", requestor=True)
+    about = thing("Data Repository", header.file_name, ("moment", f"{verifying.at(header):%Y-%m-%dT%H:%M:%SZ}"))
+    for each in sorted({each.name for each in await store.tenants.list()} & set(tenants)):
+        await store.journal.record(each, happened(kind, datetime.now(UTC), command, entities=(about,)))
 
 
 def _kek(chosen: Settings, key_file: Path | None) -> Kek:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from tests.cli.conftest import Command
 
@@ -20,11 +22,21 @@ def key(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_a_tenant_there_and_back(command: Command, answer: Callable[..., Any], key: str, tmp_path: Path) -> None:
+def recorded(mongo_url: str, database_name: str) -> list[tuple[str, str]]:
+    """Which events there are, and of which tenants."""
+    with MongoClient[dict[str, Any]](mongo_url) as client:
+        found = client[database_name].audit.find({}, {"body": 1, "t": 1}).sort("lu").to_list()
+    return [(json.loads(each["body"])["subtype"][-1]["display"], each["t"]) for each in found]
+
+
+def test_a_tenant_there_and_back(
+    command: Command, answer: Callable[..., Any], key: str, tmp_path: Path, mongo_url: str, database_name: str
+) -> None:
     folder = tmp_path / "backups"
     assert command("tenant", "create", "acme").exit_code == 0
     made = answer("backup", "create", "--to", str(folder), "--tenant", "acme", "--key-file", key)
     assert made["documents"] >= 1
+    assert recorded(mongo_url, database_name) == [("Backup made", "acme")]
     [read] = answer("backup", "verify", made["files"][0], "--key-file", key)
     assert (read["documents"], read["root"]) == (made["documents"], made["root"])
     assert {each["kind"] for each in answer("backup", "list", str(folder))} == {"full", "keys"}
@@ -32,6 +44,7 @@ def test_a_tenant_there_and_back(command: Command, answer: Callable[..., Any], k
     restored = answer("backup", "restore", made["files"][0], "--key-file", key)
     assert restored["tenants"] == ["acme"]
     assert restored["seconds"] > 0
+    assert recorded(mongo_url, database_name) == [("Backup restored", "acme")]
     again = command("backup", "restore", made["files"][0], "--key-file", key)
     assert again.exit_code == 1
     assert "has a tenant 'acme' already" in again.output

@@ -16,6 +16,7 @@ from typing import Any
 
 TENANT = "durable"
 CLI = [sys.executable, "-m", "fhir_server.cli"]
+DYING = [sys.executable, "-m", "tests.durability.dying"]
 
 
 def free_port() -> int:
@@ -33,11 +34,11 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
         self.token = ""
 
-    def start(self) -> None:
+    def start(self, program: list[str] = CLI) -> None:
         if not self.token:
             self.command("tenant", "create", TENANT)
             self.token = self.command("token", "--tenant", TENANT, "--scope", "system/*.cruds")["token"]
-        command = [*CLI, "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+        command = [*program, "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.await_ready()
 
@@ -73,10 +74,13 @@ class Server:
         )
         return json.loads(done.stdout)
 
-    def ask(self, method: str, path: str, body: Any = None, *, seconds: float = 60) -> tuple[int, Any]:
+    def ask(
+        self, method: str, path: str, body: Any = None, *, seconds: float = 60, key: str | None = None
+    ) -> tuple[int, Any]:
         """Status and body; status 0 where the connection broke before an answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/fhir+json"}
+        headers |= {"X-Idempotency-Key": key} if key else {}
         try:
             connection.request(method, f"/fhir/{TENANT}/{path}", None if body is None else json.dumps(body), headers)
             response = connection.getresponse()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.durability.server import Server
+from tests.durability.server import DYING, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("durability")]
 
@@ -120,6 +120,19 @@ def test_no_acknowledged_write_is_lost(server: Server, victim: str, counted: Cal
     counted(f"of these lost around 3 kills of the {victim}", len(lost))
     assert len(acknowledged) > 100
     assert not lost
+
+
+def test_a_server_killed_between_commit_and_answer_gives_it_when_it_is_asked_again(server: Server) -> None:
+    server.stop()
+    server.start(DYING)
+    assert server.process is not None
+    assert server.ask("POST", "Basic", record("unanswered", 1), key="unanswered")[0] == 0
+    assert server.process.wait(10) == -9
+    server.start()
+    first, second = (server.ask("POST", "Basic", record("unanswered", 1), key="unanswered") for _ in range(2))
+    assert first == second
+    assert first[0] == 201
+    assert server.count("identifier=urn:batch|unanswered") == 1
 
 
 def test_the_record_of_a_killed_server_is_no_obstacle(tmp_path: Path) -> None:

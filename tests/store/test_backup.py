@@ -55,9 +55,9 @@ async def new_store(mongo_url: str) -> AsyncIterator[Callable[..., Any]]:
     """Opens stores in databases of their own, which are dropped afterwards."""
     names: list[str] = []
 
-    def make(name: str | None = None) -> Any:
-        names.append(name or f"backup_{uuid4().hex}")
-        return opened(mongo_url=mongo_url, database=names[-1])
+    def make(**more: Any) -> Any:
+        names.append(f"backup_{uuid4().hex}")
+        return opened(mongo_url=mongo_url, database=names[-1], **more)
 
     yield make
     async with AsyncMongoClient[Any](mongo_url, serverMonitoringMode="poll") as client:
@@ -219,9 +219,9 @@ async def test_what_was_restored_wrongly_is_noticed_and_removed(
     async with new_store() as other:
         compared = restoring._compared
 
-        async def meddled(target: Any, started: float) -> float:
+        async def meddled(target: Any) -> None:
             await other.common.resources.update_one({"_id": "acme|Patient|p1"}, {"$set": {"v": 9}})
-            return await compared(target, started)
+            await compared(target)
 
         monkeypatch.setattr(restoring, "_compared", meddled)
         with pytest.raises(StoreError, match="resources of acme in common"):

@@ -63,6 +63,8 @@ class Header(msgspec.Struct, frozen=True):
     wrapped: str
     based_on: str = ""
     """The id of the backup that an increment goes on from."""
+    tokens: Mapping[str, str] = {}
+    """By place: from where an increment reads on. The database knows whether it has all that came after."""
 
     def encoded(self) -> bytes:
         return msgspec.json.encode(self)

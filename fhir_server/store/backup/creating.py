@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from fhir_server.crypto.secret import KEY_BYTES
 from fhir_server.store.backup import archive
 from fhir_server.store.backup.archive import Frame, Header, Kind, Writer
+from fhir_server.store.backup.marks import token
 from fhir_server.store.backup.sources import Source, blocks, is_of_keys, places, sources
 from fhir_server.store.backup.tally import Manifest, Tally, split
 from fhir_server.store.connection import Store
@@ -94,13 +95,14 @@ Fill = Callable[[Draft], Awaitable[None]]
 
 async def create(store: Store, kek: Kek, folder: Path, *, tenant: str = "", told: Told = quiet) -> Made:
     """Two files: everything but what seals, and the keys, which take the place of the keys of before."""
-    _check(store)
+    check(store)
     started = monotonic()
     with explained():
+        tokens = {place: await token(store, place) for place in await places(store, tenant)}
         async with store.snapshot() as session:
             moment = await first_look(store, session)
-            every = await sources(store, tenant, await places(store, tenant))
-            header = await new_header(store, "full", tenant, moment, every)
+            every = await sources(store, tenant, tuple(tokens))
+            header = await new_header(store, "full", tenant, moment, tokens)
             keys = await keys_kept(kek, folder, header, every, session)
             others = [each for each in every if not is_of_keys(each)]
             fill = _copying(others, session)
@@ -119,7 +121,7 @@ async def counted(every: Iterable[Source]) -> int:
     return sum(await asyncio.gather(*counts))
 
 
-def _check(store: Store) -> None:
+def check(store: Store) -> None:
     if store.common.in_memory:
         raise StoreError("A store in memory ends with its process: there is nothing in it that a backup could keep.")
 
@@ -132,12 +134,23 @@ async def first_look(store: Store, session: Session) -> tuple[int, int]:
 
 
 async def new_header(
-    store: Store, kind: Kind, tenant: str, moment: tuple[int, int], every: list[Source], based_on: str = ""
+    store: Store, kind: Kind, tenant: str, moment: tuple[int, int], tokens: Mapping[str, str], based_on: str = ""
 ) -> Header:
-    """Without its key yet."""
-    where = tuple(dict.fromkeys(each.place for each in every))
-    name = uuid4().hex
-    return Header(name, await store_id(store), kind, tenant, datetime.now(UTC), moment, where, LAYOUT, "", "", based_on)
+    """Without its key yet; `tokens` are older than the moment, so that the next increment misses nothing."""
+    return Header(
+        id=uuid4().hex,
+        store=await store_id(store),
+        kind=kind,
+        tenant=tenant,
+        created=datetime.now(UTC),
+        moment=moment,
+        places=tuple(tokens),
+        layout=LAYOUT,
+        by="",
+        wrapped="",
+        based_on=based_on,
+        tokens=tokens,
+    )
 
 
 async def store_id(store: Store) -> str:
@@ -212,8 +225,10 @@ _PASSED = (
     "longer (it is 300 unless set), or back up tenant by tenant."
 )
 _CHANGED = "The collections of the store were changed while the backup was made. Please make it again."
-_REASONS = {239: _PASSED, 246: _CHANGED}
-"""SnapshotTooOld, SnapshotUnavailable. https://www.mongodb.com/docs/manual/reference/error-codes/"""
+_FORGOTTEN = "The oplog of the database does not reach back to the backup before: make a full backup."
+_REASONS = {239: _PASSED, 246: _CHANGED, 136: _FORGOTTEN, 280: _FORGOTTEN, 286: _FORGOTTEN}
+"""SnapshotTooOld, SnapshotUnavailable, CappedPositionLost, ChangeStreamFatalError, ChangeStreamHistoryLost.
+https://www.mongodb.com/docs/manual/reference/error-codes/"""
 
 
 @contextmanager

@@ -7,9 +7,8 @@ of tenants comes last, so that nobody is served what is not complete.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -18,9 +17,10 @@ from bson.raw_bson import RawBSONDocument
 
 from fhir_server.store.backup.archive import Header, key_of
 from fhir_server.store.backup.creating import LAYOUT, Made, Told, explained, quiet
-from fhir_server.store.backup.expiry import MARGIN, Rule, lasting, rules
-from fhir_server.store.backup.sources import COMMON, RawCollection, Source, blocks, of_tenant, place_name, sources
-from fhir_server.store.backup.tally import Tally, differences, split
+from fhir_server.store.backup.replaying import apply, compare
+from fhir_server.store.backup.sources import COMMON, blocks, place_name
+from fhir_server.store.backup.tally import Tally, differences
+from fhir_server.store.backup.target import RESTORING, Target
 from fhir_server.store.backup.verifying import Part, chain, parts, verify
 from fhir_server.store.codec import RAW
 from fhir_server.store.connection import Store
@@ -31,17 +31,15 @@ from fhir_server.store.migrations import migrate
 
 LANES = 3
 """Batches that are written at a time."""
-RESTORING = "restoring"
-"""In the collection of migrations: what was not finished."""
 
 
 class Restored(NamedTuple):
     header: Header
+    """Of the last file: everything is as it was at its moment."""
     tenants: list[str]
     documents: int
     bytes: int
     root: str
-    """Of what was compared."""
     seconds: float
     compared_seconds: float
 
@@ -57,6 +55,11 @@ class Chosen(NamedTuple):
         """Of the last: that is the moment that is restored."""
         return self.files[-1].header
 
+    @property
+    def total(self) -> int:
+        """Documents of the full backup and of keys."""
+        return self.files[0].manifest.documents + (self.keys.manifest.documents if self.keys else 0)
+
 
 async def restore(
     store: Store, kek: Kek, paths: list[Path], *, until: datetime | None = None, told: Told = quiet
@@ -67,16 +70,19 @@ async def restore(
         target = await Target.of(store, chosen.header)
         await target.claim(chosen.header)
         try:
-            await _filled(target, kek, chosen, told)
-            compared = await _compared(target, monotonic())
+            compared = await _filled(target, kek, chosen, told)
             await _opened(target, chosen.header)
         except BaseException:
             await target.clear()
             raise
-    tenants = sorted(str(each["_id"]) for each in target.register)
-    expected = target.expected.manifest()
     return Restored(
-        chosen.header, tenants, expected.documents, expected.bytes, expected.root, monotonic() - started, compared
+        chosen.header,
+        sorted(target.register),
+        sum(each.manifest.documents for each in chosen.files),
+        sum(each.manifest.bytes for each in chosen.files),
+        chosen.files[-1].manifest.root,
+        monotonic() - started,
+        compared,
     )
 
 
@@ -95,105 +101,77 @@ async def _chosen(kek: Kek, paths: list[Path], until: datetime | None) -> Chosen
     return Chosen(made, keys)
 
 
-@dataclass(slots=True)
-class Target:
-    """Where it goes, what expires there by itself, and what is expected to be there in the end."""
-
-    store: Store
-    tenant: str
-    every: dict[tuple[str, str], Source]
-    rules: dict[tuple[str, str], Rule]
-    horizon: datetime
-    expected: Tally = field(default_factory=Tally)
-    register: list[RawBSONDocument] = field(default_factory=list)
-    """Kept back to the end."""
-
-    @classmethod
-    async def of(cls, store: Store, header: Header) -> Target:
-        for place in header.places:
-            if place == store.common.name:
-                raise StoreError(f"A tenant of this backup has the database '{place}', which is the common one here.")
-            await store.place(place_name(store, place))
-        every = {(each.place, each.name): each for each in await sources(store, header.tenant, header.places)}
-        return cls(store, header.tenant, every, await rules(every.values()), datetime.now(UTC) + MARGIN)
-
-    async def claim(self, header: Header) -> None:
-        """Refuses where anything is; what an interrupted restoration left behind is removed."""
-        migrations = self.store.common.migrations
-        tenants = self.every.get((COMMON, TENANTS))
-        if tenants and await tenants.collection.find_one(tenants.scope):
-            raise StoreError(self._occupied(f"a tenant '{self.tenant}'" if self.tenant else "tenants"))
-        if await migrations.find_one({"_id": RESTORING, "tenant": self.tenant}):
-            await self.clear()
-        for source in self.every.values():
-            if await source.collection.find_one(source.scope):
-                raise StoreError(self._occupied(f"documents in {source.name}"))
-        await migrations.insert_one({"_id": RESTORING, "tenant": self.tenant, "backup": header.id})
-
-    def _occupied(self, what: str) -> str:
-        return f"'{self.store.common.name}' has {what} already. A backup is restored where nothing is."
-
-    async def clear(self) -> None:
-        for source in self.every.values():
-            await source.collection.delete_many(source.scope)
-        await self.store.common.migrations.delete_one({"_id": RESTORING})
-
-    def collection(self, place: str, name: str) -> RawCollection:
-        """A collection that only the backup has is one of its release."""
-        if (place, name) not in self.every:
-            made = self.store.raw(place_name(self.store, place))[name]
-            self.every[place, name] = Source(place, name, made, of_tenant(name, self.tenant))
-        return self.every[place, name].collection
-
-    def lasting(self, place: str, name: str, block: bytes) -> list[bytes]:
-        return list(lasting(split(block), self.rules.get((place, name)), self.horizon))
-
-
-async def _filled(target: Target, kek: Kek, chosen: Chosen, told: Told) -> None:
+async def _filled(target: Target, kek: Kek, chosen: Chosen, told: Told) -> float:
+    """Seconds that comparing took."""
     first, *increments = chosen.files
-    total = first.manifest.documents + (chosen.keys.manifest.documents if chosen.keys else 0)
+    compared = 0.0
     for made in (first, *([chosen.keys] if chosen.keys else [])):
-        key = await key_of(made.header, kek, made.path)
-        async with asyncio.TaskGroup() as lanes:
-            slots = asyncio.Semaphore(LANES)
-            async for part in _stepwise(parts(made.path, key)):
-                documents = target.lasting(part[0], part[1], part[3])
-                target.expected.add(part[0], part[1], documents)
-                await slots.acquire()
-                lanes.create_task(_inserted(target, part, documents, slots))
-                told(target.expected.documents, target.expected.bytes, total)
-    assert not increments
+        await _each(_reading(made, kek), lambda part: _inserted(target, part, told, chosen.total))
+    compared += await _timed(_compared(target))
+    for made in increments:
+        await _each(_reading(made, kek), lambda part: apply(target, part))
+        compared += await _timed(compare(target, await _reading(made, kek)))
+    return compared
 
 
-async def _inserted(target: Target, part: Part, documents: list[bytes], slots: asyncio.Semaphore) -> None:
-    try:
-        raw = [RawBSONDocument(each, RAW) for each in documents]
-        if part[1] == TENANTS:
-            target.register += raw
-        elif raw:
-            await target.collection(part[0], part[1]).insert_many(raw, ordered=False)
-    finally:
-        slots.release()
+async def _reading(made: Made, kek: Kek) -> AsyncIterator[Part]:
+    """Reading, opening and inflating happen in a thread."""
+    return _stepwise(parts(made.path, await key_of(made.header, kek, made.path)))
 
 
 async def _stepwise(found: Iterator[Part]) -> AsyncIterator[Part]:
-    """Reading, opening and inflating happen in a thread."""
     while (part := await asyncio.to_thread(next, found, None)) is not None:
         yield part
 
 
-async def _compared(target: Target, started: float) -> float:
+async def _each(reading: Awaitable[AsyncIterator[Part]], work: Callable[[Part], Awaitable[None]]) -> None:
+    """A few at a time: one is read while others are written."""
+    slots = asyncio.Semaphore(LANES)
+
+    async def one(part: Part) -> None:
+        try:
+            await work(part)
+        finally:
+            slots.release()
+
+    try:
+        async with asyncio.TaskGroup() as lanes:
+            async for part in await reading:
+                await slots.acquire()
+                lanes.create_task(one(part))
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from several
+
+
+async def _timed(work: Awaitable[None]) -> float:
+    started = monotonic()
+    await work
+    return monotonic() - started
+
+
+async def _inserted(target: Target, part: Part, told: Told, total: int) -> None:
+    place, name, frame, block = part
+    documents = target.lasting(place, name, block)
+    target.expected.add(place, name, documents)
+    told(target.expected.documents, target.expected.bytes, total)
+    if name == TENANTS:
+        target.enrol(frame, block)
+    elif documents:
+        raw = [RawBSONDocument(each, RAW) for each in documents]
+        await target.collection(place, name).insert_many(raw, ordered=False)
+
+
+async def _compared(target: Target) -> None:
     """Reads by majority: what a new primary could forget is not there."""
-    await target.store.common.migrations.update_one({"_id": RESTORING}, {"$set": {"written": datetime.now(UTC)}})
+    await target.settled()
     found = Tally()
-    found.add(COMMON, TENANTS, (bytes(each.raw) for each in target.register))
+    found.add(COMMON, TENANTS, (bytes(each.raw) for _, each in sorted(target.register.items())))
     for source in target.every.values():
         async for block in blocks(source):
             found.add(source.place, source.name, target.lasting(source.place, source.name, block))
     different = differences(target.expected.manifest(), found.manifest())
     if different:
         raise StoreError(f"What was restored is not what the backup holds: {'; '.join(different)}. It was removed.")
-    return monotonic() - started
 
 
 async def _opened(target: Target, header: Header) -> None:
@@ -204,9 +182,9 @@ async def _opened(target: Target, header: Header) -> None:
         await database.migrations.delete_many({"_id": {"$gt": header.layout}})
         await migrate(database)
     if target.register:
-        await target.collection(COMMON, TENANTS).insert_many(target.register)
-    for each in target.register:
-        tenant = await store.tenants.latest(str(each["_id"]))
+        await target.collection(COMMON, TENANTS).insert_many(target.register.values())
+    for name in target.register:
+        tenant = await store.tenants.latest(name)
         if tenant.own.version:
             await store.raise_guard(tenant)
     await store.common.migrations.delete_one({"_id": RESTORING})
