@@ -146,7 +146,7 @@ async def test_nothing_of_a_patient_is_kept_in_clear(
     recorded: House, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Of all that was asked for above: neither in the events, nor in how they are found, nor in the log."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "fhir_server")
     for case in TABLE["cases"]:
         if "canar" in str(case).lower():
             await ask(recorded, case)
