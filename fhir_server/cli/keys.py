@@ -13,6 +13,7 @@ from fhir_server.cli import keys_policy, keys_shred
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, in_store, settings, show
 from fhir_server.cli.following import followed, progress_bar
 from fhir_server.cli.keys_shared import encrypted, operator
+from fhir_server.cli.recording import recorded
 from fhir_server.crypto.rotation import KeyUse, next_time
 from fhir_server.fhir.outcome import bad_value
 from fhir_server.jobs import reencrypt as work
@@ -227,7 +228,9 @@ async def _rotated(store: Store, name: str, because: str) -> dict[str, Any]:
 async def _signing(store: Store, name: str, drop: bool) -> dict[str, Any]:
     if await store.tenants.get(name) is None:
         raise bad_value(f"There is no tenant '{name}'; 'fhir-server tenant list' shows those there are.")
-    return {"tenant": name, "key": (await store.keys.rotate(name, drop=drop)).kid, "dropped": drop}
+    async with recorded(store, name, "key", "signing keys", dropped=drop) as said:
+        said["kid"] = (await store.keys.rotate(name, drop=drop)).kid
+    return {"tenant": name, "key": said["kid"], "dropped": drop}
 
 
 async def _rewrapped(store: Store, tenant: Tenant, formerly: Kek | None) -> dict[str, Any]:
