@@ -8,12 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pymongo import MongoClient
+
 from fhir_server.fhir import validate
 from fhir_server.store.connection import opened
 from tests import events
 from tests.cli.conftest import Command
 
 Answer = Callable[..., Any]
+
+IMPORTED = {"system": "https://fhir-server.example/CodeSystem/legacy-source", "code": "emr"}
 
 
 def kept(mongo_url: str, database: str) -> list[dict[str, Any]]:
@@ -69,13 +73,25 @@ def test_what_operators_change(
     assert "Canary" not in json.dumps(found)
 
 
-def test_a_migration_leaves_one_event(answer: Answer, mongo_url: str, database_name: str, tmp_path: Path) -> None:
+def test_a_migration_leaves_one_event_and_brings_those_of_the_source(
+    answer: Answer, command: Command, mongo_url: str, database_name: str, tmp_path: Path
+) -> None:
     source = f"sqlite:///{tmp_path}/practice.db"
-    answer("seed", "--system", "mk", "--rows", "5", "--to", source)
-    answer("migrate", "run", "--source", "mk", "--from", source, "--tenant", "riverside")
-    subtype, outcome, name, details = told(
-        next(each for each in kept(mongo_url, database_name) if each["subtype"][-1]["code"] == "migration")
-    )
-    assert (subtype, outcome, name) == ("migration", "0", "mk")
-    assert int(details["rows"]) > 5
-    assert int(details["Patient"]) > 0
+    command("tenant", "create", "riverside")
+    answer("seed", "--system", "emr", "--rows", "5", "--to", source)
+    words = ("--source", "emr", "--from", source, "--tenant", "riverside", "--tables", "audit_logs", "--source-tenant", "1")
+    assert command("migrate", "run", *words).exit_code == 0
+    found = kept(mongo_url, database_name)
+    run = next(each for each in found if each["subtype"][-1]["code"] == "migration")
+    imported = [each for each in found if IMPORTED in each["meta"].get("tag", ())]
+    subtype, outcome, name, details = told(run)
+    assert (subtype, outcome, name) == ("migration", "0", "emr")
+    assert int(details["AuditEvent"]) == len(imported) > 0
+    with MongoClient[dict[str, Any]](mongo_url) as client:
+        assert client[database_name].resources.count_documents({"rt": "AuditEvent"}) == 0
+    assert all(detail_of(each, "log-hash") for each in imported), "its own chain, which was checked row by row"
+
+
+def detail_of(event: dict[str, Any], name: str) -> str | None:
+    details = (detail for entity in event["entity"] for detail in entity.get("detail", ()))
+    return next((each["valueString"] for each in details if each["type"] == name), None)
