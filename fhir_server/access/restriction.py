@@ -57,6 +57,9 @@ SHARED = WHO_AND_WHERE | WHAT_IS_PRESCRIBED | DEFINITIONS
 """Types outside the patient compartment, about no patient, that a `patient/` scope may read: a chart points to them."""
 
 
+ABOUT_SEVERAL = frozenset({"AuditEvent"})
+"""Types in the patient compartment of which one patient sees those only that name no other patient."""
+
 _LOOKING = frozenset({Right.READ, Right.SEARCH})
 _VERB = {
     Right.CREATE: "create",
@@ -126,6 +129,8 @@ def _of_patient(patient_id: str | None, resource_type: str, right: Right) -> Map
     if patient_id is None:
         return None
     patient = f"Patient/{patient_id}"
+    if resource_type in ABOUT_SEVERAL:
+        return {"$and": [{"cmp": patient}, {"cmp": {"$size": 1}}]}
     if resource_type == "Patient" or definitions.compartment("Patient").get(resource_type):
         return {"cmp": patient}
     if resource_type in OWNED:

@@ -19,8 +19,8 @@ from starlette.types import Scope
 
 from fhir_server.auth.refusal import OAuthError
 from fhir_server.fhir import audit
-from fhir_server.fhir.audit import Agent, Code, Entity, Event, Outcome
-from fhir_server.fhir.audit_kinds import happened
+from fhir_server.fhir.audit import Agent, Entity, Event, Outcome
+from fhir_server.fhir.audit_kinds import HUMAN, happened
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.fhir.resource import LOCAL_REFERENCE
 from fhir_server.store.connection import Store
@@ -48,8 +48,6 @@ KINDS: Final[Mapping[tuple[str, str], str]] = {
 """By method and page or endpoint; others leave an event where a patient is shown, or something is refused."""
 
 TOLD_WHEN_REFUSED: Final = frozenset({"authorize", "introspect", "userinfo"})
-
-HUMAN: Final = Code("http://terminology.hl7.org/CodeSystem/extra-security-role-type", "humanuser", "human user")
 
 
 def note(request: Request, **facts: Any) -> None:

@@ -25,6 +25,7 @@ from fhir_server.cli.common import (
     show,
     tenant_of,
 )
+from fhir_server.cli.recording import recorded
 from fhir_server.fhir.outcome import conflict
 from fhir_server.settings import Settings
 from fhir_server.store.clients import Client, Kind
@@ -96,7 +97,8 @@ def _made(tenant: str, name: str, **given: Any) -> Registered:
 def _add(chosen: Settings, client: Client) -> None:
     async def work(found: Store) -> None:
         await tenant_of(found, client.tenant)
-        await found.clients.add(client)
+        async with recorded(found, client.tenant, "client", client.client_id, scopes=client.scopes, secret=client.kind):
+            await found.clients.add(client)
 
     in_store(chosen, work)
 
@@ -132,9 +134,10 @@ def rotate(
         kind = (await found.clients.existing(tenant, client_id)).kind
         if kind == "public" or (kind == "key") != bool(jwks or jwks_uri):
             raise conflict(f"The client '{client_id}' has {_HAS[kind]}.")
-        if kind == "key":
-            return Registered(await found.clients.change(tenant, client_id, **keys))
-        return Registered(await found.clients.change(tenant, client_id, secret=digest(fresh)), fresh)
+        async with recorded(found, tenant, "client", client_id, changed="keys" if kind == "key" else "secret"):
+            if kind == "key":
+                return Registered(await found.clients.change(tenant, client_id, **keys))
+            return Registered(await found.clients.change(tenant, client_id, secret=digest(fresh)), fresh)
 
     made = in_store(chosen, work)
     show(metadata(made), as_json, lambda: _said(made))
@@ -173,9 +176,10 @@ def approve(
 
 def _changed(chosen: Settings, tenant: str, client_id: str, as_json: bool, **changes: bool) -> None:
     async def work(found: Store) -> Client:
-        changed = await found.clients.change(tenant, client_id, **changes)
-        if not changed.active:
-            await found.revocations.revoke(tenant, "client", client_id)
+        async with recorded(found, tenant, "client", client_id, **changes):
+            changed = await found.clients.change(tenant, client_id, **changes)
+            if not changed.active:
+                await found.revocations.revoke(tenant, "client", client_id)
         return changed
 
     client = in_store(chosen, work)

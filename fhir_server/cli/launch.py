@@ -13,6 +13,7 @@ from fhir_server.access.caller import Caller
 from fhir_server.auth.launch import begun, checked
 from fhir_server.auth.refusal import OAuthError
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, run, settings, show, tenant_of
+from fhir_server.cli.recording import recorded
 from fhir_server.opening import store_of
 
 app = typer.Typer(no_args_is_help=True, help="Begin launches out of an EHR.")
@@ -49,7 +50,8 @@ def create(
         async with store_of(chosen) as found:
             await tenant_of(found, tenant)
             caller = Caller.system(tenant, "launch create")
-            return await begun(found, caller, checked(given), chosen.public_url)
+            async with recorded(found, tenant, "launch", client):
+                return await begun(found, caller, checked(given), chosen.public_url)
 
     try:
         made = run(work())

@@ -13,6 +13,7 @@ from fhir_server.access.caller import Caller
 from fhir_server.cli import files
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, errors, run, settings, show, tenant_of
 from fhir_server.cli.loading import Loading, Result
+from fhir_server.cli.recording import recorded
 from fhir_server.interactions.context import Context
 from fhir_server.interactions.table import context
 from fhir_server.opening import store_of
@@ -55,12 +56,14 @@ def load(
 async def _loaded(chosen: Settings, tenant: str, paths: list[Path], *, quiet: bool) -> Result:
     async with store_of(chosen) as found:
         loading = Loading(await _context(chosen, found, tenant))
-        with _progress(quiet) as progress:
-            bar = progress.add_task("Loading", total=sum(path.stat().st_size for path in paths))
-            for path in paths:
-                for source in files.read(path, lambda read: progress.advance(bar, read)):
-                    await loading.take(source)
-            await loading.finish()
+        async with recorded(found, tenant, "load", "files", files=len(paths)) as said:
+            with _progress(quiet) as progress:
+                bar = progress.add_task("Loading", total=sum(path.stat().st_size for path in paths))
+                for path in paths:
+                    for source in files.read(path, lambda read: progress.advance(bar, read)):
+                        await loading.take(source)
+                await loading.finish()
+            said.update(loading.result.counts)
         return loading.result
 
 

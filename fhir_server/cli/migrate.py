@@ -46,6 +46,7 @@ from fhir_server.cli.migrating import (
     progress_bars,
     source_at,
 )
+from fhir_server.cli.recording import recorded, summary
 from fhir_server.mapping import migration
 from fhir_server.mapping.compile import compiled
 from fhir_server.mapping.outcome import QUARANTINED, Report
@@ -144,7 +145,10 @@ async def _run(order: Order, workers: int, rows: int, *, quiet: bool) -> Report:
         with progress_bars(at.catalogue, at.source, at.options.source_tenant, quiet=quiet) as told:
             if order.dry_run:
                 return await found.migration.run(order.tables, told)
-            return await _shared(order, found, workers, rows, told, quiet=quiet)
+            async with recorded(found.store, order.tenant, "migration", order.source) as said:
+                report = await _shared(order, found, workers, rows, told, quiet=quiet)
+                said.update(summary(report))
+            return report
 
 
 async def _shared(order: Order, found: Opened, workers: int, rows: int, told: Any, *, quiet: bool) -> Report:

@@ -9,6 +9,7 @@ import typer
 from fhir_server.cli import migrate_shown
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, run, settings, show
 from fhir_server.cli.migrating import Key, Order, SourceName, SourceTenant, Tables, Url, explained, names, opened
+from fhir_server.cli.recording import recorded, summary
 from fhir_server.mapping.outcome import Report
 from fhir_server.mapping.retry import Wanted, retried
 from fhir_server.mapping.run import Options
@@ -58,4 +59,7 @@ def retry(
 
 async def _retried(order: Order, wanted: Wanted) -> Report:
     async with opened(order) as found:
-        return await retried(found.migration, wanted)
+        async with recorded(found.store, order.tenant, "migration", order.source, again=True) as said:
+            report = await retried(found.migration, wanted)
+            said.update(summary(report))
+        return report

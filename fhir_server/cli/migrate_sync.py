@@ -23,6 +23,7 @@ from fhir_server.cli.migrating import (
     opened,
     progress_bars,
 )
+from fhir_server.cli.recording import recorded, summary
 from fhir_server.mapping.outcome import Report
 from fhir_server.mapping.run import PAGE, Options
 from fhir_server.mapping.sync import OVERLAP, Sync
@@ -73,6 +74,9 @@ async def _followed(order: Order, overlap: timedelta, every: float | None, *, qu
             bars = progress_bars(at.catalogue, at.source, at.options.source_tenant, quiet=quiet or every is not None)
             with bars as told:
                 report = await follower.once(found.tables, told)
+            if any(each.resources for each in report.tables):
+                async with recorded(found.store, order.tenant, "migration", order.source, **summary(report)):
+                    pass
             if every is None or report.failed:
                 return report
             _say(report, quiet=quiet)

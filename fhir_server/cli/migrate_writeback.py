@@ -12,6 +12,7 @@ from rich.table import Table
 
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, errors, run, settings, show
 from fhir_server.cli.migrating import Key, Order, SourceName, SourceTenant, Tables, explained, names, opened
+from fhir_server.cli.recording import recorded
 from fhir_server.mapping.run import Options
 from fhir_server.mapping.target import Target
 from fhir_server.mapping.writeback import CONFLICT, REFUSED, STATUSES, Edit, written_back
@@ -60,7 +61,7 @@ async def _written(order: Order, prefer: str | None, *, quiet: bool) -> list[Edi
         with Progress(*columns, console=errors, disable=quiet, transient=True) as bar:
             task = bar.add_task("")
             try:
-                return await written_back(
+                edits = await written_back(
                     found.migration,
                     target,
                     prefer=prefer,
@@ -69,6 +70,10 @@ async def _written(order: Order, prefer: str | None, *, quiet: bool) -> list[Edi
                         task, description=f"{table}: {looked:,} resources, {edits:,} changed"
                     ),
                 )
+                if not order.dry_run:
+                    async with recorded(found.store, order.tenant, "write-back", order.source, rows=len(edits)):
+                        return edits
+                return edits
             finally:
                 if target:
                     target.close()

@@ -24,6 +24,7 @@ from fhir_server.cli.common import (
     show,
     tenant_of,
 )
+from fhir_server.cli.recording import recorded
 from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.connection import Store
@@ -99,7 +100,11 @@ def remove(
 
     async def work() -> list[Package]:
         async with store_of(chosen) as found:
-            return await found.packages.remove(await _owner(found, tenant), called, version or None)
+            removed = await found.packages.remove(await _owner(found, tenant), called, version or None)
+            if tenant is not None:
+                async with recorded(found, tenant, "package", called, removed=len(removed)):
+                    return removed
+            return removed
 
     rows = [_described(each) for each in run(work())]
     if not rows:
@@ -137,6 +142,9 @@ async def _added(
                 tenant, package, each.definitions, lambda count: progress.advance(bar, count)
             )
             rows.append({**_described(package), "shared": tenant is None, "added": done})
+            if tenant is not None:
+                async with recorded(found, tenant.name, "package", package.name, version=package.version, added=done):
+                    pass
         return rows, missing(archives, await found.packages.loaded(tenant))
 
 

@@ -27,6 +27,7 @@ from fhir_server.cli.common import (
     show,
     tenant_of,
 )
+from fhir_server.cli.recording import recorded
 from fhir_server.fhir.outcome import conflict, error
 from fhir_server.settings import Settings
 from fhir_server.store.connection import Store
@@ -87,7 +88,8 @@ def set_(
 
     async def work(found: Store) -> Upstream:
         await tenant_of(found, tenant)
-        return await found.upstreams.put(made)
+        async with recorded(found, tenant, "provider", made.issuer):
+            return await found.upstreams.put(made)
 
     _show(chosen, in_store(chosen, work), as_json)
 
@@ -130,7 +132,8 @@ def remove(tenant: TenantName, mongo_url: MongoUrl = None, data_dir: DataDir = N
 
     async def work(found: Store) -> int:
         await _of(found, tenant)
-        await found.upstreams.remove(tenant)
+        async with recorded(found, tenant, "provider", "removed"):
+            await found.upstreams.remove(tenant)
         linked = [each for each in await found.users.listed(tenant) if each.upstream is not None]
         await _with_people(found, lambda people: _signed_out(people, linked))
         return len(linked)
@@ -157,8 +160,9 @@ def link(
         if user.upstream is not None and user.upstream != account:
             await _with_people(found, lambda people: people.entitle(user, upstream=None))
             user = await found.users.existing(tenant, username)
-        if not await found.users.link(user, account):
-            raise conflict(f"The account '{subject}' is linked with another user already.")
+        async with recorded(found, tenant, "user", login(username), changed="linked"):
+            if not await found.users.link(user, account):
+                raise conflict(f"The account '{subject}' is linked with another user already.")
         return user
 
     user = in_store(settings(mongo_url=mongo_url, data_dir=data_dir), work)
@@ -174,7 +178,8 @@ def unlink(
 
     async def work(found: Store) -> User:
         user = await found.users.existing(tenant, username)
-        await _with_people(found, lambda people: people.entitle(user, upstream=None))
+        async with recorded(found, tenant, "user", login(username), changed="unlinked"):
+            await _with_people(found, lambda people: people.entitle(user, upstream=None))
         return user
 
     user = in_store(settings(mongo_url=mongo_url, data_dir=data_dir), work)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from fhir_server.cli import masking
 from fhir_server.cli.common import DataDir, Json, MongoUrl, console, fail, run, settings, show
+from fhir_server.cli.recording import recorded
 from fhir_server.fhir.outcome import bad_value, conflict
 from fhir_server.opening import store_of
 from fhir_server.settings import Settings
@@ -49,14 +50,15 @@ def create(
     async def work() -> Tenant:
         async with store_of(chosen) as found:
             kept: Literal["full", "off"] = "full" if native else "off"
-            return await found.tenants.create(
-                name,
-                title=title or name,
-                database=database,
-                native=kept,
-                encrypted=encrypted,
-                sensitive=_policy(sensitive) if sensitive else None,
-            )
+            async with recorded(found, name, "tenant", "created"):
+                return await found.tenants.create(
+                    name,
+                    title=title or name,
+                    database=database,
+                    native=kept,
+                    encrypted=encrypted,
+                    sensitive=_policy(sensitive) if sensitive else None,
+                )
 
     tenant = run(work())
     show(_described(tenant), as_json, lambda: f"Tenant [bold]{tenant.name}[/] is at {_base(chosen, tenant)}")
@@ -118,7 +120,7 @@ def set_(
     wanted = {setting: value for setting, _, value in (each.partition("=") for each in values)}
 
     async def work() -> Tenant:
-        async with store_of(chosen) as found:
+        async with store_of(chosen) as found, recorded(found, name, "tenant", "settings", **wanted):
             return await found.tenants.configure(name, wanted)
 
     tenant = run(work())
@@ -169,7 +171,8 @@ def _set_status(name: str, status: str, chosen: Settings, as_json: bool) -> None
     async def work() -> Tenant:
         async with store_of(chosen) as found:
             change = found.tenants.suspend if status == "suspended" else found.tenants.resume
-            return await change(name)
+            async with recorded(found, name, "tenant", status):
+                return await change(name)
 
     tenant = run(work())
     show(_described(tenant), as_json, lambda: f"Tenant [bold]{tenant.name}[/] is {tenant.status}.")

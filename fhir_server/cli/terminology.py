@@ -16,6 +16,7 @@ from fhir_server.access.caller import Caller
 from fhir_server.cli import code_systems
 from fhir_server.cli.code_systems import Described, Source
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, errors, run, settings, show, tenant_of
+from fhir_server.cli.recording import recorded
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.terminology.code_system import Concept
 from fhir_server.interactions.terminology import Terminology, searched
@@ -103,7 +104,8 @@ async def _loaded(
             for path in files:
                 source = code_systems.read(path, described)
                 told = partial(_told, progress, progress.add_task(path.name, total=len(source.concepts)))
-                results.append(await _load(repository, path, source, told))
+                async with recorded(found, tenant, "load", source.head["url"], concepts=len(source.concepts)):
+                    results.append(await _load(repository, path, source, told))
     return results
 
 

@@ -13,6 +13,7 @@ from fhir_server.auth.jwt import ACCESS_TOKEN
 from fhir_server.auth.keyring import Keyring
 from fhir_server.auth.tokens import issue
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, run, settings, show, tenant_of
+from fhir_server.cli.recording import recorded
 from fhir_server.fhir.resource import ID
 from fhir_server.opening import store_of
 from fhir_server.settings import Settings
@@ -82,7 +83,8 @@ async def _minted(
 ) -> str:
     async with store_of(chosen) as found:
         await tenant_of(found, tenant)
-        key = await Keyring(found.tenants, found.keys).signing(tenant)
+        async with recorded(found, tenant, "token-issued", client, subject=user, scope=scope, ttl=ttl):
+            key = await Keyring(found.tenants, found.keys).signing(tenant)
     try:
         return issue(
             key,

@@ -13,6 +13,7 @@ from fhir_server.access import roles
 from fhir_server.auth.passwords import Passwords
 from fhir_server.auth.people import People
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, console, fail, run, settings, show, tenant_of
+from fhir_server.cli.recording import recorded
 from fhir_server.fhir.resource import ID
 from fhir_server.opening import store_of
 from fhir_server.settings import Settings
@@ -66,8 +67,9 @@ def add(
                 tenant, username, name or known or username, fhir_user=fhir_user, roles=tuple(role or ()),
                 patients=patients, account=account,
             )  # fmt: skip
-            await people.users.add(user)
-            given = await people.give_password(user)
+            async with recorded(store, tenant, "user", login(username), roles=" ".join(user.roles), added=True):
+                await people.users.add(user)
+                given = await people.give_password(user)
             return {**_described(user), "password": given}
 
     added = run(work())
@@ -158,10 +160,11 @@ def reset_password(
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
 
     async def work() -> dict[str, Any]:
-        async with _people(chosen, tenant) as (_, people):
+        async with _people(chosen, tenant) as (store, people):
             user = await people.users.existing(tenant, username)
-            given = await people.give_password(user)
-            await people.unlock(user)
+            async with recorded(store, tenant, "user", login(username), changed="password"):
+                given = await people.give_password(user)
+                await people.unlock(user)
             return {**_described(user), "password": given}
 
     changed = run(work())
@@ -174,8 +177,10 @@ def _do(
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
 
     async def done() -> User:
-        async with _people(chosen, tenant) as (_, people):
-            await work(people, await people.users.existing(tenant, username))
+        async with _people(chosen, tenant) as (store, people):
+            user = await people.users.existing(tenant, username)
+            async with recorded(store, tenant, "user", login(username), changed=said):
+                await work(people, user)
             return await people.users.existing(tenant, username)
 
     user = run(done())

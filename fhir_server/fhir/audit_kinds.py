@@ -54,6 +54,7 @@ class Manner:
         return (f"{BALP}StructureDefinition/IHE.BasicAudit.{'Patient' if patients == 1 else ''}{self.profile}",)
 
 
+HUMAN: Final = Code("http://terminology.hl7.org/CodeSystem/extra-security-role-type", "humanuser", "human user")
 REST: Final = Code("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest", "Restful Operation")
 RESTFUL: Final = "http://hl7.org/fhir/restful-interaction"
 

@@ -7,12 +7,10 @@ once, by the same walk as everything else, and remembered. https://hl7.org/fhir/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from fhir_server.fhir.audit import Action, Agent, Code, Entity, Event, Outcome, agent_json, entity_json, resource_of
 from fhir_server.fhir.resource import LOCAL_REFERENCE, Resource
@@ -20,8 +18,16 @@ from fhir_server.search.index import Index, compartments, index
 from fhir_server.search.own import R4, ParameterSet
 from fhir_server.search.types import date
 
-Part = tuple[tuple[str, ...], tuple[str, ...]]
-"""Entries of `tok` and of `str`."""
+
+class Part(NamedTuple):
+    """Entries of `tok`, `str` and `cmp`; in those of `held` and `owned` an id is still to be put into its place."""
+
+    tokens: tuple[str, ...]
+    strings: tuple[str, ...]
+    owners: tuple[str, ...]
+    held: tuple[str, ...] = ()
+    owned: tuple[str, ...] = ()
+
 
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 _PLACE = "place-held"
@@ -34,61 +40,66 @@ def index_of(event: Event, resource_id: str, added: ParameterSet = R4) -> Index:
     """What `search.index.index` gives for the resource of the event, its entries in another order."""
     if added.on("AuditEvent") is not R4:
         return index(resource_of(event, resource_id), added=added)
-    parts = [
-        _head(event.type, event.subtypes, event.action, event.outcome, event.purposes, event.profiles),
-        *map(_agent, event.agents),
-        *map(_entity, event.entities),
-    ]
-    tokens = _union(each[0] for each in parts)
-    moment = event.recorded.replace(microsecond=event.recorded.microsecond // 1000 * 1000).astimezone(UTC)
-    return Index(
-        tokens=tokens,
-        strings=_union(each[1] for each in parts),
-        dates=date.rows("date", [date.Span(moment, moment + date.MILLISECOND)]),
-        numbers=[],
-        compartments=compartments("AuditEvent", resource_id, tokens),
-        date=moment,
+    shared = _shared(
+        event.type, event.subtypes, event.action, event.outcome, event.purposes, event.profiles, event.agents
     )
+    tokens, strings, owners = (dict.fromkeys(each) for each in shared[:3])
+    for entity in event.entities:
+        _add(entity, tokens, strings, owners)
+    moment = event.recorded.replace(microsecond=event.recorded.microsecond // 1000 * 1000).astimezone(UTC)
+    dates = date.rows("date", [date.Span(moment, moment + date.MILLISECOND)])
+    return Index(list(tokens), list(strings), dates, [], list(owners), moment)
 
 
-def _union(parts: Iterable[tuple[str, ...]]) -> list[str]:
-    return list(dict.fromkeys(chain.from_iterable(parts)))
-
-
-def _indexed(elements: Resource) -> Part:
-    found = index({"resourceType": "AuditEvent", **elements}, added=R4)
-    return tuple(found.tokens), tuple(found.strings)
-
-
-@lru_cache(maxsize=1024)
-def _head(
+@lru_cache(maxsize=4096)
+def _shared(
     type_code: Code,
     subtypes: tuple[Code, ...],
     action: Action,
     outcome: Outcome,
     purposes: tuple[Code, ...],
     profiles: tuple[str, ...],
+    agents: tuple[Agent, ...],
 ) -> Part:
-    """What events have in common besides who and what."""
+    """What the events of one caller have in common besides what they are about."""
     more: dict[str, Any] = {"outcome": outcome, "purposes": purposes, "profiles": profiles}
-    return _indexed(resource_of(Event(type_code, subtypes, action, _ANY_TIME, (), **more), "any"))
+    head = resource_of(Event(type_code, subtypes, action, _ANY_TIME, (), **more), "any")
+    return _indexed({**head, "agent": [agent_json(each) for each in agents]})
 
 
-@lru_cache(maxsize=4096)
-def _agent(agent: Agent) -> Part:
-    return _indexed({"agent": [agent_json(agent)]})
+def _indexed(elements: Resource) -> Part:
+    found = index({"resourceType": "AuditEvent", **elements}, added=R4)
+    held = tuple(each for each in found.tokens if _PLACE in each)
+    tokens = tuple(each for each in found.tokens if _PLACE not in each)
+    owners = compartments("AuditEvent", None, list(tokens))
+    return Part(tokens, tuple(found.strings), tuple(owners), held, tuple(compartments("AuditEvent", None, list(held))))
 
 
-def _entity(entity: Entity) -> Part:
+def _add(entity: Entity, tokens: dict[str, None], strings: dict[str, None], owners: dict[str, None]) -> None:
     """The entries of what is alike but for an id, with the id put into them."""
-    alike = (entity.type, entity.role, entity.name)
+    part, resource_id, version_id = _part(entity)
+    for each in part.tokens:
+        tokens[each] = None
+    for each in part.strings:
+        strings[each] = None
+    for each in part.owners:
+        owners[each] = None
+    for each in part.held:
+        tokens[each.replace(_PLACE, resource_id).replace(_VERSION, version_id)] = None
+    for each in part.owned:
+        owners[each.replace(_PLACE, resource_id)] = None
+
+
+def _part(entity: Entity) -> tuple[Part, str, str]:
     if entity.reference is not None:
         found = LOCAL_REFERENCE.match(entity.reference)
         if found is not None:
-            return _filled(_referring(*alike, found[1], found[3] is not None), found[2], found[3])
+            target, resource_id, version_id = found.groups()
+            part = _referring(entity.type, entity.role, entity.name, target, version_id is not None)
+            return part, resource_id, version_id or ""
     elif entity.identifier is not None and _PLAIN.match(entity.identifier):
-        return _filled(_kept(Entity(*alike, identifier=_PLACE)), entity.identifier)
-    return _kept(replace(entity, query=None, details=()))
+        return _identified(entity.type, entity.role, entity.name), entity.identifier, ""
+    return _kept(replace(entity, query=None, details=())), "", ""
 
 
 @lru_cache(maxsize=1024)
@@ -97,13 +108,11 @@ def _kept(entity: Entity) -> Part:
 
 
 @lru_cache(maxsize=1024)
+def _identified(type_code: Code, role: Code | None, name: str | None) -> Part:
+    return _kept(Entity(type_code, role, identifier=_PLACE, name=name))
+
+
+@lru_cache(maxsize=1024)
 def _referring(type_code: Code, role: Code | None, name: str | None, target: str, versioned: bool) -> Part:
     reference = f"{target}/{_PLACE}/_history/{_VERSION}" if versioned else f"{target}/{_PLACE}"
     return _kept(Entity(type_code, role, reference, name=name))
-
-
-def _filled(part: Part, resource_id: str, version_id: str | None = None) -> Part:
-    tokens = [each.replace(_PLACE, resource_id) if _PLACE in each else each for each in part[0]]
-    if version_id is not None:
-        tokens = [each.replace(_VERSION, version_id) if _VERSION in each else each for each in tokens]
-    return tuple(tokens), part[1]

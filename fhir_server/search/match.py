@@ -60,6 +60,7 @@ _OPERATORS: dict[str, Callable[[list[Any], Any], bool]] = {
     "$not": lambda values, operand: not _satisfies(values, operand),
     "$elemMatch": lambda values, operand: any(value is not None and _item(value, operand) for value in values),
     "$geoWithin": lambda values, operand: any(position.within(value, operand) for value in values),
+    "$size": lambda values, operand: len(values) == operand,
     "$regex": _compared(lambda value, pattern: re.search(pattern, value) is not None),
     "$gt": _compared(lambda value, operand: bool(value > operand)),
     "$gte": _compared(lambda value, operand: bool(value >= operand)),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from fhir_server.access.caller import Caller
 from fhir_server.fhir import validate
+from fhir_server.fhir.outcome import transient
 from fhir_server.settings import Settings
 from tests import events
 from tests.rest.conftest import MINE, House, house
@@ -34,14 +38,15 @@ async def recorded(mongo_url: str, database_name: str) -> AsyncIterator[House]:
         yield each
 
 
-async def ask(house: House, case: dict[str, Any]) -> str:
-    """The id of the request."""
+async def ask(house: House, case: dict[str, Any]) -> tuple[str, httpx.Response]:
+    """The id of the request, and its answer."""
     method, _, path = case["request"].partition(" ")
     request_id = f"case-{next(NUMBERS)}"
     headers = {"X-Request-Id": request_id, **case.get("headers", {})}
     scope = case.get("scope", "system/*.cruds")
     if scope is not None:
-        token = await house.token(scope, case.get("tenant", MINE), patient=case.get("patient"))
+        who = {"subject": case.get("subject", "s"), "more": case.get("claims", {})}
+        token = await house.token(scope, case.get("tenant", MINE), patient=case.get("patient"), **who)
         headers["Authorization"] = f"Bearer {token}"
     more: dict[str, Any] = {}
     if "form" in case:
@@ -50,14 +55,14 @@ async def ask(house: House, case: dict[str, Any]) -> str:
     elif "body" in case:
         more = {"json": case["body"]}
         headers.setdefault("Content-Type", "application/fhir+json")
-    await house.client.request(method, f"/fhir/{MINE}/{path}".rstrip("/"), headers=headers, **more)
-    return request_id
+    answer = await house.client.request(method, f"/fhir/{MINE}/{path}".rstrip("/"), headers=headers, **more)
+    return request_id, answer
 
 
 @pytest.mark.parametrize("case", TABLE["cases"], ids=lambda case: case["title"])
 async def test_a_request_leaves_its_events(recorded: House, case: dict[str, Any]) -> None:
     store = recorded.app.state.store
-    kept = await events.of_request(store, MINE, await ask(recorded, case))
+    kept = await events.of_request(store, MINE, (await ask(recorded, case))[0])
     for each in kept:
         validate.check(each)
     found = [await events.summary(store, MINE, each) for each in kept]
@@ -67,3 +72,109 @@ async def test_a_request_leaves_its_events(recorded: House, case: dict[str, Any]
         for place, said in enumerate(found)
     ]
     assert shown == wanted
+
+
+async def the_event(house: House, request_id: str) -> dict[str, Any]:
+    (kept,) = await events.of_request(house.app.state.store, MINE, request_id)
+    return await events.summary(house.app.state.store, MINE, kept)
+
+
+async def test_i27_a_page_link_in_other_hands_is_an_alert(recorded: House) -> None:
+    _, answer = await ask(recorded, {"request": "GET Patient?_count=1"})
+    link = next(each["url"] for each in answer.json()["link"] if each["relation"] == "next")
+    path = link.partition(f"/fhir/{MINE}/")[2]
+    asked, answer = await ask(recorded, {"request": f"GET {path}", "subject": "somebody else"})
+    assert answer.status_code == 403
+    found = await the_event(recorded, asked)
+    assert (found["subtype"], found["outcome"], found["user"]) == (
+        ["search-type", "denied", "page-link"],
+        "8",
+        "somebody else",
+    )
+    assert "_cursor" in found["asked"]
+
+
+async def test_i33_events_name_nothing_of_another_tenant(recorded: House) -> None:
+    store = recorded.app.state.store
+    theirs = store.repository(await store.tenants.latest("other"), Caller.system("other", "tests"))
+    await theirs.update({"resourceType": "Patient", "id": "theirs"})
+    asked, answer = await ask(recorded, {"request": "GET Patient/theirs"})
+    assert answer.status_code == 404
+    (kept,) = await events.of_request(store, MINE, asked)
+    assert "theirs" not in json.dumps(kept)
+    assert await events.of_request(store, "other", asked) == []
+
+
+ENTITLED = [
+    ("user/*.rs", {"roles": ["administrator"]}, 200),
+    ("user/*.rs", {"roles": ["privacy-officer"]}, 200),
+    ("system/AuditEvent.rs", {}, 200),
+    ("user/*.rs", {"roles": ["physician"]}, 403),
+    ("user/*.rs", {"roles": ["billing"]}, 403),
+    ("user/Patient.rs", {"roles": ["administrator"]}, 403),
+    ("system/Patient.rs", {}, 403),
+]
+
+
+@pytest.mark.parametrize(("scope", "claims", "status"), ENTITLED, ids=str)
+async def test_scope_and_role_together_let_somebody_see_events(
+    recorded: House, scope: str, claims: dict[str, Any], status: int
+) -> None:
+    _, answer = await ask(recorded, {"request": "GET AuditEvent?_count=1", "scope": scope, "claims": claims})
+    assert answer.status_code == status
+
+
+async def test_patients_see_what_is_about_them_and_names_nobody_else(recorded: House) -> None:
+    own = {"request": "GET AuditEvent?_count=1000", "scope": "patient/*.rs", "patient": "p1"}
+    await ask(recorded, {"request": "GET Observation?status=final"})
+    _, answer = await ask(recorded, own)
+    found = [await events.summary(recorded.app.state.store, MINE, each["resource"]) for each in answer.json()["entry"]]
+    assert {tuple(each["patients"]) for each in found} == {("Patient/p1",)}
+    _, answer = await ask(recorded, {**own, "scope": "user/*.rs", "claims": {"roles": ["patient"], "patients": ["p2"]}})
+    found = [await events.summary(recorded.app.state.store, MINE, each["resource"]) for each in answer.json()["entry"]]
+    assert {tuple(each["patients"]) for each in found} == {("Patient/p2",)}
+
+
+async def test_events_cannot_be_changed(recorded: House) -> None:
+    _, answer = await ask(recorded, {"request": "GET AuditEvent?_count=1"})
+    name = answer.json()["entry"][0]["resource"]["id"]
+    for method in ("PUT", "PATCH", "DELETE"):
+        assert (await ask(recorded, {"request": f"{method} AuditEvent/{name}"}))[1].status_code == 405
+
+
+async def test_nothing_of_a_patient_is_kept_in_clear(
+    recorded: House, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of all that was asked for above: neither in the events, nor in how they are found, nor in the log."""
+    caplog.set_level(logging.INFO, "fhir_server")
+    for case in TABLE["cases"]:
+        if "canar" in str(case).lower():
+            await ask(recorded, case)
+    recorded.app.state.records.flush()
+    assert "answered" in (log := capfd.readouterr().err)
+    assert "canar" not in f"{log}{caplog.text}".lower()
+    documents = await recorded.app.state.store.common.audit.find({"t": MINE}).to_list()
+    assert len(documents) > 50
+    assert [each["id"] for each in documents if "canar" in str(each).lower()] == []
+
+
+@pytest.mark.parametrize(
+    "case",
+    [each for each in TABLE["cases"] if each["events"] and each["request"].startswith(("GET", "POST"))],
+    ids=lambda case: case["title"],
+)
+async def test_what_cannot_be_recorded_is_not_answered(
+    recorded: House, case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> str:
+        raise transient("The record is away.")
+
+    journal, resources = recorded.app.state.store.journal, recorded.app.state.store.common.resources
+    before = await resources.count_documents({})
+    monkeypatch.setattr(journal, "record", away)
+    monkeypatch.setattr(journal, "within", away)
+    _, answer = await ask(recorded, case)
+    assert answer.status_code == 503
+    assert "retry-after" in answer.headers
+    assert not answer.content or answer.json()["issue"][0]["diagnostics"] == "The record is away."
+    assert await resources.count_documents({}) == before
