@@ -13,7 +13,8 @@ from rich.table import Table
 from fhir_server.cli import keys_policy, keys_shred
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, in_store, settings, show, tenant_of
 from fhir_server.cli.following import followed, progress_bar
-from fhir_server.cli.keys_shared import encrypted, operator
+from fhir_server.cli.keys_shared import encrypted
+from fhir_server.cli.recording import account
 from fhir_server.crypto.rotation import KeyUse, next_time
 from fhir_server.fhir.outcome import bad_value
 from fhir_server.jobs import reencrypt as work
@@ -166,7 +167,7 @@ def retire(
     async def done(store: Store) -> dict[str, Any]:
         found = await encrypted(store, tenant)
         count = await _retired(Retirement(store, found), key, timedelta(days=window))
-        await KeyRecords(store, found).tell("destroyed", operator(), key=key or "patient", count=count)
+        await KeyRecords(store, found).tell("destroyed", account(), key=key or "patient", count=count)
         return {"tenant": tenant, "key": key, "destroyed": count}
 
     result = in_store(settings(mongo_url=mongo_url, data_dir=data_dir), done)
@@ -227,7 +228,7 @@ async def _retired(retirement: Retirement, key: str | None, window: timedelta) -
 async def _rotated(store: Store, name: str, because: str) -> dict[str, Any]:
     tenant = await encrypted(store, name)
     version = await store.key_versions(tenant).rotate()
-    await KeyRecords(store, tenant).tell("rotated", operator(), key=version.key_id, why=because)
+    await KeyRecords(store, tenant).tell("rotated", account(), key=version.key_id, why=because)
     job = await work.ask(store, name)
     return {"tenant": name, "key": version.key_id, "job": job.job_id}
 
@@ -235,7 +236,7 @@ async def _rotated(store: Store, name: str, because: str) -> dict[str, Any]:
 async def _signing(store: Store, name: str, drop: bool) -> dict[str, Any]:
     tenant = await tenant_of(store, name)
     kid = (await store.keys.rotate(name, drop=drop)).kid
-    await KeyRecords(store, tenant).tell("rotated", operator(), key="signing", why="dropped" if drop else "")
+    await KeyRecords(store, tenant).tell("rotated", account(), key="signing", why="dropped" if drop else "")
     return {"tenant": name, "key": kid, "dropped": drop}
 
 
@@ -243,7 +244,7 @@ async def _rewrapped(store: Store, tenant: Tenant, formerly: Kek | None) -> dict
     count = await store.key_versions(tenant).rewrap(formerly)
     by = store.vault.required(tenant.name).name
     if count:
-        await KeyRecords(store, tenant).tell("rewrapped", operator(), key="all", why=f"wrapped by {by}", count=count)
+        await KeyRecords(store, tenant).tell("rewrapped", account(), key="all", why=f"wrapped by {by}", count=count)
     return {"tenant": tenant.name, "rewrapped": count, "by": by}
 
 

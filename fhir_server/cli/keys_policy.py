@@ -8,7 +8,8 @@ import typer
 from rich.table import Table
 
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, in_store, settings, show
-from fhir_server.cli.keys_shared import encrypted, operator
+from fhir_server.cli.keys_shared import encrypted
+from fhir_server.cli.recording import account
 from fhir_server.crypto.rotation import EVENT, EVENTS, TIME, USAGE
 from fhir_server.fhir.outcome import not_found
 from fhir_server.jobs import key_policies
@@ -66,7 +67,7 @@ def set_(
     async def done(store: Store) -> None:
         records = KeyRecords(store, await encrypted(store, tenant))
         await records.put_policy(made)
-        await records.tell("policy set", operator(), why=name)
+        await records.tell("policy set", account(), why=name)
 
     in_store(settings(mongo_url=mongo_url, data_dir=data_dir), done)
     show(made, as_json, lambda: f"Policy [bold]{name}[/] of {tenant} is set.")
@@ -85,7 +86,7 @@ def drop(
             raise not_found("policy", name)
         for each in named:
             await records.drop_policy(each)
-        await records.tell("policy dropped", operator(), why=name)
+        await records.tell("policy dropped", account(), why=name)
 
     in_store(settings(mongo_url=mongo_url, data_dir=data_dir), done)
     show({"dropped": name}, as_json, lambda: f"Policy [bold]{name}[/] of {tenant} is dropped.")
@@ -107,7 +108,7 @@ def report(
     async def done(store: Store) -> str | None:
         found = await encrypted(store, tenant)
         await store.key_versions(found).current()
-        await KeyRecords(store, found).tell(REPORTED, operator(), event=event, why=because)
+        await KeyRecords(store, found).tell(REPORTED, account(), event=event, why=because)
         return await key_policies.of_tenant(store, found)
 
     why = in_store(settings(mongo_url=mongo_url, data_dir=data_dir), done)

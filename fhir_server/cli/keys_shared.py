@@ -1,8 +1,6 @@
-"""What the commands about keys share: only an encrypted tenant has any, and whoever acts is named."""
+"""What the commands about keys share: only an encrypted tenant has any."""
 
 from __future__ import annotations
-
-import getpass
 
 from fhir_server.cli.common import tenant_of
 from fhir_server.fhir.outcome import bad_value
@@ -17,11 +15,3 @@ async def encrypted(store: Store, name: str) -> Tenant:
         raise bad_value(f"Tenant '{name}' is not encrypted: it has no such keys.")
     store.vault.required(name)
     return tenant
-
-
-def operator() -> str:
-    """Who runs the command on this machine."""
-    try:
-        return f"operator {getpass.getuser()}"
-    except (KeyError, OSError):
-        return "operator"

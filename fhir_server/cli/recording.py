@@ -12,7 +12,7 @@ from typing import Any
 
 from fhir_server.fhir import audit
 from fhir_server.fhir.audit import Agent, Outcome
-from fhir_server.fhir.audit_kinds import HUMAN, happened
+from fhir_server.fhir.audit_kinds import HUMAN, OPERATOR, happened
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.mapping.outcome import QUARANTINED, Report
 from fhir_server.store.connection import Store
@@ -58,9 +58,12 @@ def summary(report: Report) -> Said:
 
 
 def operator() -> Agent:
+    return Agent((HUMAN,), identifier=account(), requestor=True)
+
+
+def account() -> str:
     """Whoever has this account on this machine."""
     try:
-        account = getpass.getuser()
+        return f"{OPERATOR}{getpass.getuser()}"
     except (KeyError, OSError):  # An account without a name, as in some containers.
-        account = "unknown"
-    return Agent((HUMAN,), identifier=f"operator:{account}", requestor=True)
+        return f"{OPERATOR}unknown"

@@ -54,6 +54,8 @@ class Manner:
         return (f"{BALP}StructureDefinition/IHE.BasicAudit.{'Patient' if patients == 1 else ''}{self.profile}",)
 
 
+OPERATOR: Final = "operator:"
+"""What the name of an account on the machine of the server starts with."""
 HUMAN: Final = Code("http://terminology.hl7.org/CodeSystem/extra-security-role-type", "humanuser", "human user")
 REST: Final = Code("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest", "Restful Operation")
 RESTFUL: Final = "http://hl7.org/fhir/restful-interaction"

@@ -6,12 +6,13 @@ Records of the feature `keys`: policies `keys/rotation`, which legacy tables giv
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from fhir_server.crypto.rotation import Policy, policy_of
 from fhir_server.fhir.audit import APPLICATION, Agent, Event, patient, thing
-from fhir_server.fhir.audit_kinds import happened
+from fhir_server.fhir.audit_kinds import HUMAN, OPERATOR, happened
 from fhir_server.fhir.resource import instant
 from fhir_server.store.connection import Store
 from fhir_server.store.features import FeatureRecords
@@ -88,10 +89,13 @@ class KeyRecords:
 
 def _recorded(action: str, by: str, at: datetime, more: Mapping[str, Any]) -> Event:
     """For the audit trail; that of a patient is found by the patient."""
-    details = tuple((name, str(value)) for name, value in {"action": action, **more}.items() if name != "key")
+    said = {"action": action, **more}
+    details = tuple((name, str(value)) for name, value in said.items() if name != "key" and value != "")
     about = thing("Security Resource", str(more.get("key", "keys")), *details)
     whose = (patient(more["patient"]),) if "patient" in more else ()
-    agent = Agent((APPLICATION,), display=by, requestor=True)
+    is_operator = by.startswith(OPERATOR)
+    who = Agent((HUMAN,), identifier=by) if is_operator else Agent((APPLICATION,), display=by)
+    agent = replace(who, requestor=True)
     return happened("shred" if whose else "key", at, agent, entities=(about, *whose))
 
 

@@ -60,7 +60,7 @@ def test_what_operators_change(
         ("tenant", "4", "settings"),
         ("tenant", "0", "suspended"),
         ("tenant", "0", "active"),
-        ("key", "0", "signing keys"),
+        ("key", "0", "signing"),
         ("client", "0", "app"),
         ("client", "0", "app"),
         ("user", "0", "ann"),
