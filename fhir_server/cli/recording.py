@@ -23,8 +23,13 @@ Said = dict[str, Any]
 
 @asynccontextmanager
 async def recorded(store: Store, tenant: str, kind: str, name: str, **known: Any) -> AsyncIterator[Said]:
-    """An event of this kind when the work inside is done, or has failed; the work may add to what it says."""
+    """An event of this kind when the work inside is done, or has failed; the work may add to what it says.
+
+    What could not be recorded is not begun.
+    """
     said: Said = dict(known)
+    if await store.tenants.get(tenant) is not None:
+        await store.keys.witness(tenant)
     try:
         yield said
     except FhirError as problem:

@@ -104,10 +104,10 @@ def test_without_its_key_an_encrypted_tenant_is_refused(
     answer("tenant", "create", "locked")
     monkeypatch.delenv("FHIR_KEK")
     assert "names no key to open it with" in command("token", "--tenant", "locked").output
-    assert command("tenant", "suspend", "locked").exit_code == 0, "what needs no key works without one"
+    assert "names no key to open it with" in command("tenant", "suspend", "locked").output, "it could not be recorded"
     file.write_bytes(bytes(31) + b"1")
     monkeypatch.setenv("FHIR_KEK", f"file:{file}")
     refused = " ".join(command("token", "--tenant", "locked").output.split())
     assert "cannot be opened at the moment" in refused
-    assert answer("tenant", "show", "locked")["status"] == "suspended"
+    assert answer("tenant", "show", "locked")["status"] == "active"
     answer("tenant", "erase", "locked", "--yes")
