@@ -24,7 +24,7 @@ from tests.store.sealed import sealed_store
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("durability")]
 
 RESOURCES, WRITERS, KILLS = map(int, os.environ.get("FHIR_TEST_REKEYING", "1000,8,3").split(","))
-PAUSE = 0.2
+PAUSE = WRITERS / 40
 """Seconds between what each writer does; in them the others, and the process that is killed, get their turn."""
 
 
