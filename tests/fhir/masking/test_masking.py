@@ -29,7 +29,7 @@ YEAR = 2026
 CASES = yaml.safe_load(Path(__file__).with_name("cases.yaml").read_text(encoding="utf-8"))
 COMPLEX = ("remove", "drop", "extension", "resource", WALK, *ON_COMPLEX)
 SAMPLED = 80
-"""Of so many official examples one is tried here; `bench` tries all."""
+"""Of so many official examples one is tried."""
 
 
 def text_of(resource: Resource) -> str:
