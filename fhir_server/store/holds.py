@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from fhir_server.fhir import retention
 from fhir_server.fhir.outcome import conflict, error, not_found
+from fhir_server.fhir.primitives import interval_of
 from fhir_server.fhir.resource import instant
 from fhir_server.store.database import Database, Session
 from fhir_server.store.errors import mongo_errors, mongo_writes
@@ -152,9 +153,18 @@ def standing(records: Iterable[Mapping[str, Any]]) -> Standing:
     """What records of the feature say together."""
     listed = list(records)
     held = next((each for each in listed if each["kind"] == LEGAL and each["active"]), None)
-    days = [date.fromisoformat(str(each["until"])[:10]) for each in listed if each["kind"] == SOURCE]
+    days = [_last_day(each["until"]) for each in listed if each["kind"] == SOURCE]
     rules = tuple(retention.read(each["rule"]) for each in listed if each["kind"] == RULE)
     return Standing(_hold(held) if held else None, max(days, default=None), rules)
+
+
+def _last_day(text: str) -> date:
+    """Of the day, month or year that a source names; what cannot be read is never over."""
+    try:
+        high = interval_of(text).high
+    except ValueError:
+        return date.max
+    return date.max if high is None else (high - timedelta(milliseconds=1)).date()
 
 
 def _said(hold: Hold) -> str:

@@ -189,6 +189,8 @@ async def forget_rows(database: Database, tenant: str, resources: Iterable[tuple
     with mongo_writes:
         states = await database.mappings.find(found).to_list()
         of_them = [each for each in states if (each.get("resource_type"), each["resource_id"]) in wanted]
+        if not of_them:
+            return
         rows = {each["_id"].removesuffix(_ending(each)) for each in of_them}
         snapshots = {"_id": {"$in": sorted(rows)}}
         await database.snapshots.delete_many(snapshots)

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.right import Right
+from fhir_server.fhir.version import Version
 from fhir_server.search import compartment
+from fhir_server.store import rules
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.errors import mongo_errors, mongo_writes
 from fhir_server.store.layout import Document, Filter, key
@@ -23,6 +26,7 @@ from fhir_server.store.tenants import Tenant
 from fhir_server.store.where import Where
 
 AUDIT = "AuditEvent"
+CONSENT = "Consent"
 PATIENT = "Patient"
 KIND = "retention/purge"
 HASHED = {"_id": 1, "rt": 1, "id": 1, "v": 1, "m": 1, "cmp": 1, "body": 1, "file": 1}
@@ -65,12 +69,13 @@ class Purge:
             lines = await self._tallied(going)
             resources = Counter(each["rt"] for each in going)
             await self._note(name, Purged(tuple(person), reason, resources, len(lines), _digest(lines), kept))
-        await self._destroyed(going, person)
+        await self._destroyed(going)
         await self._done(name)
 
     async def sweep(self, persons: Iterable[str], certificate: str) -> None:
-        """Versions in the history of what belongs to others now, from when it belonged to those who are gone."""
+        """What else there is of those who are gone: shares, and versions of what belongs to others now."""
         gone = set(persons)
+        await self._shares_forgotten(gone)
         found = self._where().record(gone, self._types(), Right.DELETE)
         read = self._read(self.database.history, found, HASHED)
         strays = [each async for each in read if gone.issuperset(each["cmp"])]
@@ -150,15 +155,15 @@ class Purge:
         hashed = [(each, sha256(body or b"").hexdigest()) for each, body in zip(listed, bodies, strict=True)]
         return [f"{each['rt']}/{each['id']}/{each['v']} {found}" for each, found in hashed]
 
-    async def _destroyed(self, going: Sequence[Document], person: Sequence[str]) -> None:
+    async def _destroyed(self, going: Sequence[Document]) -> None:
         """The Patients last: as long as one is there, whatever is written meanwhile is found again."""
-        await self._shares_forgotten(person)
         for is_last in (False, True):
             for batch in _batches([each for each in going if (each["rt"] == PATIENT) == is_last]):
                 keys = [(each["rt"], each["id"]) for each in batch]
                 past = self._where().past(keys, Right.DELETE)
                 await self._removed([each async for each in self._read(self.database.history, past, NAMED)])
                 await forget_rows(self.database, self.tenant.name, keys)
+                await self._rules_forgotten([resource_id for name, resource_id in keys if name == CONSENT])
                 await self._bodies_removed(batch)
                 with mongo_writes:
                     await self.database.resources.delete_many(self._where().instances(keys, Right.DELETE))
@@ -175,10 +180,17 @@ class Purge:
         with mongo_writes:
             await self.database.bodies.remove(documents)
 
-    async def _shares_forgotten(self, person: Sequence[str]) -> None:
-        found = {"tenant_id": self.tenant.name, "feature": "sharing", "subject": {"$in": list(person)}}
+    async def _shares_forgotten(self, persons: Iterable[str]) -> None:
+        found = {"tenant_id": self.tenant.name, "feature": "sharing", "subject": {"$in": list(persons)}}
         with mongo_writes:
             await self.database.features.delete_many(found)
+
+    async def _rules_forgotten(self, consents: Iterable[str]) -> None:
+        """What Consents forbid is kept beside them: no process goes by it any more."""
+        for each in consents:
+            gone = Version(self.tenant.name, CONSENT, each, 0, datetime.now(UTC), "DELETE", b"")
+            with mongo_writes:
+                await rules.follow(self.database, gone, None)
 
     async def _read(self, collection: Collection, found: Filter, wanted: Filter) -> AsyncIterator[Document]:
         with mongo_errors:

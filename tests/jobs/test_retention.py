@@ -202,6 +202,20 @@ async def test_whoever_dies_leaves_the_rest_to_the_next(
     assert {each for each in await left(memory_store, repository.tenant.name, ["resources"]) if "ada" in each} == set()
 
 
+async def test_what_a_consent_forbids_goes_with_the_consent(store: Store) -> None:  # noqa: F811
+    repository = await filled(store)
+    about = {"resourceType": "Consent", "id": "c1", "status": "active", "patient": {"reference": "Patient/ada"}}
+    codes = {"scope": {"coding": [{"code": "patient-privacy"}]}, "category": [{"coding": [{"code": "59284-0"}]}]}
+    await repository.update({**about, **codes, "policyRule": {"text": "x"}, "provision": {"type": "deny"}})
+
+    async def rules() -> list[object]:
+        return [each["body"] async for each in store.common.consents.find({"t": repository.tenant.name, "id": "c1"})]
+
+    assert any(await rules())
+    await work.run(store, repository.tenant, await due(store, repository), APPROVAL, NOW)
+    assert not any(await rules())
+
+
 async def test_a_hold_that_comes_after_the_report_is_respected(any_store: Store) -> None:  # noqa: F811
     repository = await filled(any_store)
     lines = await due(any_store, repository)

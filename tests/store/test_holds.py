@@ -107,6 +107,9 @@ async def test_a_day_of_the_source_and_a_rule_of_the_tenant_keep_longer(any_stor
     await records.put([hold])
     assert "until 2040-12-31: the source" in str(await holds.refusal(tenant, "p1"))
     assert await holds.refusal(tenant, "p2") is None
+    for until, said in (("2041", "until 2041-12-31"), ("2041-02", "until 2041-02-28"), ("soon", "until 9999-12-31")):
+        await records.put([hold | {"until": until}])
+        assert said in str(await holds.refusal(tenant, "p1"))
     rule = {"name": "ours", "source": "policy 7", "class": "record", "event": "treatment", "years": 30}
     await records.put([{"resourceType": "retention/rule", "id": "ours", "rule": rule}])
     assert "until 2054-05-06: 30 years" in str(await holds.refusal(tenant, "p2"))

@@ -101,7 +101,7 @@ def path(value: Any, about: About) -> str:
     return ".".join(shown)
 
 
-def age(value: Resource, _: About) -> Resource:
+def age(value: Resource, _: Resource) -> Resource:
     """45 CFR §164.514(b)(2)(i)(C): ages over 89 are one."""
     most = rules().oldest.get(str(value.get("code")))
     found = value.get("value")
@@ -109,6 +109,15 @@ def age(value: Resource, _: About) -> Resource:
         return value
     return {**value, "value": most + 1}
 
+
+def place(value: Resource, source: Resource) -> Resource:
+    """Only of ZIP codes and states of one country is it known how many people live there."""
+    if source.get("country", "US") in HOME:
+        return value
+    return {name: each for name, each in value.items() if name not in ("postalCode", "state")}
+
+
+HOME = frozenset({"US", "USA", "United States", "United States of America"})
 
 Action = Callable[[Any, About], Any]
 
@@ -136,6 +145,9 @@ ON_PRIMITIVES: Mapping[str, Action] = {
     "given": lambda _, about: about.project.one_of(rules().givens, "given", about.resource_type, about.resource_id),
 }
 """By the name of a rule."""
+
+ON_COMPLEX: Mapping[str, Callable[[Resource, Resource], Resource]] = {"age": age, "place": place}
+"""What is done to an element once its children were masked, given those of the source too."""
 
 IN_PLACE: Mapping[str, str] = {
     "string": WORD,

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, get_args
 
 from fhir_server.fhir.definitions import Element, codes, structure
-from fhir_server.fhir.masking.actions import ON_PRIMITIVES, About, Style, age, in_place
+from fhir_server.fhir.masking.actions import ON_COMPLEX, ON_PRIMITIVES, About, Style, in_place
 from fhir_server.fhir.masking.project import Project
 from fhir_server.fhir.masking.rules import rules
 from fhir_server.fhir.outcome import FhirError
@@ -88,8 +88,8 @@ def _children(parent: Resource, path: str, about: About) -> Resource:
     for name in dict.fromkeys(each.removeprefix("_") for each in parent):
         if name == "resourceType" or (name == "id" and "resourceType" in parent):
             continue
-        element, type_name = _elements(path)[name]
-        copy.update(_element(element, type_name, name, parent, about))
+        if name in _elements(path):  # What R4 does not know has no rule, and goes.
+            copy.update(_element(*_elements(path)[name], name, parent, about))
     return copy
 
 
@@ -143,12 +143,12 @@ def _complex(element: Element, type_name: str, rule: str, value: Resource, about
     if rule == "extension":
         return _extension(value, about)
     copy = _children(value, type_path(element, type_name).partition(">")[0], about)
-    return age(copy, about) if rule == "age" else copy
+    return ON_COMPLEX[rule](copy, value) if rule in ON_COMPLEX else copy
 
 
 def _extension(value: Resource, about: About) -> Resource:
     """One that may stay, if anything is left of it; those inside it have names of their own."""
-    url = value["url"]
+    url = value.get("url", "")
     if not (url.isalpha() if about.in_extension else url in rules().extensions):
         return {}
     inner = {name: each for name, each in value.items() if name not in ("url", "id")}
