@@ -1,4 +1,4 @@
-"""Every case of bad input, of isolation and of OAuth has a row or a test, or a reason why it has none yet."""
+"""Every case of bad input, encryption, isolation and OAuth has a row or a test, or a reason why it has none yet."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import yaml
 from tests.conformance.tables import cases
 
 FOLDER = Path(__file__).parent
-NUMBERS = {"B": 66, "I": 90, "O": 56}
+NUMBERS = {"B": 66, "E": 10, "I": 90, "O": 56}
 EXPECTED = [f"{letter}{number:02}" for letter, last in NUMBERS.items() for number in range(1, last + 1)]
 LISTED: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "security_cases.yaml").read_text())
-TITLE = re.compile(r"title: ['\"]?([BIO]\d\d) ")
-NAME = re.compile(r"def test_([bio]\d\d)_")
+TITLE = re.compile(r"title: ['\"]?([BEIO]\d\d) ")
+NAME = re.compile(r"def test_([beio]\d\d)_")
 TITLES = {case.title for case in cases()}
 
 

@@ -96,19 +96,19 @@ def repeats(found: array[int]) -> int:
     return sum(one == other for one, other in pairwise(sorted(found)))
 
 
-def test_no_nonce_comes_twice() -> None:
+def test_e10_no_nonce_comes_twice() -> None:
     """NIST SP 800-38D §8.3; `FHIR_TEST_NONCES` asks for more."""
     assert repeats(nonces(NONCES)) == 0
 
 
-def test_a_fork_repeats_no_nonce() -> None:
+def test_e10_a_fork_repeats_no_nonce() -> None:
     nonces(10)
     with get_context("fork").Pool(2) as pool:
         one, other = pool.map(nonces, [500, 500])
     assert repeats(one + other + nonces(500)) == 0
 
 
-def test_a_key_shows_itself_to_nobody() -> None:
+def test_e08_a_key_shows_itself_to_nobody() -> None:
     secret = Key("data/1", b"SECRET-KEY-BYTES-OF-THIS-TEST-32")
     assert "SECRET" not in f"{secret!r} {secret} {[secret]} {vars(type(secret)).keys()}"
     assert not hasattr(secret, "__dict__")
@@ -117,7 +117,7 @@ def test_a_key_shows_itself_to_nobody() -> None:
             copied(secret)
 
 
-def test_a_traceback_shows_no_key() -> None:
+def test_e08_a_traceback_shows_no_key() -> None:
     secret = Key("data/1", b"SECRET-KEY-BYTES-OF-THIS-TEST-32")
     blob = seal(secret, b"PLAINTEXT", PLACE)
     try:

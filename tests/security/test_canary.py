@@ -225,7 +225,7 @@ class Speaking:
         await self.asked(f"PATCH Patient/{own}", 409, 422, 400, patch=wrong)
 
 
-async def test_no_value_can_be_read_anywhere(
+async def test_e01_no_value_can_be_read_anywhere(
     site: Site,
     mongo_url: str,
     database_name: str,

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from fhir_server.access.caller import Caller
+from fhir_server.access.scopes import Scope
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.search import registry
@@ -126,6 +128,32 @@ async def test_a_search_outside_of_its_tenant_is_a_fault(repository: Repository)
         await repository.search(plan(parse(("Patient",), [("name", "ann")], lenient=False, base="")))
 
 
+async def test_criteria_of_scopes_are_decided_on_words(store: Store, repository: Repository) -> None:
+    """On what is read, and on what is about to be written."""
+    await repository.put_many([person("smith", "Smith"), person("jones", "Jones")])
+    limited = _limited(store, repository, "user/Patient.cruds?family=smi")
+    assert (await limited.current("Patient", "smith")).resource_id == "smith"
+    with pytest.raises(FhirError, match="There is no Patient"):
+        await limited.current("Patient", "jones")
+    assert [each.resource_id for each in (await searched(limited, "Patient", "active", "true")).versions] == ["smith"]
+    assert (await limited.update(person("other", "Smithson")))[1]
+    for refused in (person("new", "Jones"), person("smith", "Jones")):
+        with pytest.raises(FhirError, match="gives no right"):
+            await limited.update(refused)
+    beyond = _limited(store, repository, f"user/Patient.r?family={'a' * 30}")
+    with pytest.raises(FhirError, match="gives no right"):
+        await beyond.current("Patient", "smith")
+
+
+def _limited(store: Store, repository: Repository, scope: str) -> Repository:
+    caller = Caller(repository.tenant.name, "someone", "an-app", (Scope.parse(scope),))
+    return store.repository(repository.tenant, caller)
+
+
+def person(name: str, family: str) -> dict[str, Any]:
+    return {"resourceType": "Patient", "id": name, "active": True, "name": [{"family": family}]}
+
+
 async def test_claims_say_nothing_without_the_key(store: Store, repository: Repository) -> None:
     from hashlib import sha256
 
@@ -182,7 +210,7 @@ READS: dict[str, Callable[[Repository], Any]] = {
 
 @pytest.mark.parametrize("read", READS)
 @pytest.mark.parametrize("how", TAMPERED)
-async def test_tampering_gives_no_answer(store: Store, tampering: Repository, how: str, read: str) -> None:
+async def test_e02_tampering_gives_no_answer(store: Store, tampering: Repository, how: str, read: str) -> None:
     """503, and nothing of what else the answer would have held."""
     found = {"_id": f"{tampering.tenant.name}|Observation|o1"}
     other = {"_id": f"{tampering.tenant.name}|Observation|o2"}
@@ -206,7 +234,7 @@ async def tampering(store: Store) -> Repository:
 
 
 @pytest.mark.parametrize("moved", ["tenant", "type", "id", "version", "older version"])
-async def test_a_blob_opens_in_its_own_place_only(store: Store, moved: str) -> None:
+async def test_e02_a_blob_opens_in_its_own_place_only(store: Store, moved: str) -> None:
     one, other = [as_system(store, await new_tenant(store)) for _ in range(2)]
     repositories = {"tenant": [one, other]}.get(moved, [one, one])
     place = {"type": ("Condition", "x"), "id": ("Observation", "y")}.get(moved, ("Observation", "x"))
