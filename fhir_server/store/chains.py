@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from fhir_server.crypto.chain import Entry, ending, opening
 from fhir_server.fhir.outcome import FhirError, transient
@@ -23,6 +24,8 @@ from fhir_server.store.errors import DUPLICATE, GUARDED, outdated
 from fhir_server.store.rows import Row, entry_in, entry_key, entry_of, milliseconds, stored_entry
 
 log = logging.getLogger(__name__)
+
+MAJORITY = ReadConcern("majority")
 
 PAUSE = 0.0
 """Seconds in which others may join a group."""
@@ -195,8 +198,11 @@ class Chain:
 
 
 async def entries_after(place: Database, head: Entry) -> list[Entry]:
+    """Only what stays, whatever happens to the primary."""
     after = entry_key(head.tenant, head.writer, head.seq)
-    found = place.audit_chain.find({"_id": {"$gt": after, "$lt": f"{head.tenant}|{head.writer}}}"}})
+    found = place.audit_chain.with_options(read_concern=MAJORITY).find(
+        {"_id": {"$gt": after, "$lt": f"{head.tenant}|{head.writer}}}"}}
+    )
     return [entry_in(each) async for each in found.sort([("_id", 1)])]
 
 

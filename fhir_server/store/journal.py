@@ -69,9 +69,10 @@ class Journal:
             return ""
         try:
             async with asyncio.timeout(PATIENCE):
-                return await self._recorded(await self._tenant(tenant), event)
-        except Outdated:
-            return await self._recorded(await self._tenants.latest(tenant), event)
+                try:
+                    return await self._recorded(await self._tenant(tenant), event)
+                except Outdated:
+                    return await self._recorded(await self._tenants.latest(tenant), event)
         except TimeoutError as problem:
             raise transient(AWAY) from problem
 
@@ -81,8 +82,12 @@ class Journal:
             return []
         key = await self._witness(tenant.name)
         rows = [self._row(tenant, each, key) for each in events]
-        with mongo_errors:
-            await self._of(tenant).audit.insert_many([each.document for each in rows], session=session)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                with mongo_errors:
+                    await self._of(tenant).audit.insert_many([each.document for each in rows], session=session)
+        except (TimeoutError, PyMongoError) as problem:
+            raise transient(AWAY) from problem
         return rows
 
     async def committed(self, tenant: Tenant, rows: Sequence[Row]) -> None:
