@@ -90,11 +90,11 @@ async def test_tampering_is_found(original: Copy, tampering: Tampering, counted:
     chance = random.Random(tampering.__name__)
     places = Sorted.of(original)
     events = [each for each in original.chain.values() if each["e"]]
-    for _ in range(PLACES):
+    for number in range(PLACES):
         copy, entry = original.changed(), chance.choice(events)
         tampering(copy, entry, chance)
         part = stretch(places, entry) if EVENTS > WHOLE else ()
-        if part:
+        if part and number < 20:
             assert await first_fault(verification(original, *part)) is None
         found = await first_fault(verification(copy, *part))
         assert found is not None, f"{tampering.__name__} at entry {entry['s']} of {entry['w']}"
@@ -151,6 +151,7 @@ async def test_versions_deletions_and_dropped_keys(mongo_url: str, tmp_path: Pat
             await recovered(store)
             await work
         await recovered(store)
+        await store.journal.keeping.settle(store.common, tenant)
         await store.keys.rotate(TENANT, drop=True)
         await store.journal.record(TENANT, event())
         await store.journal.keeping.settle(store.common, tenant)
