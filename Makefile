@@ -12,7 +12,7 @@ APT     := apt-get -qq -o Dir::State=$(CURDIR)/$(DEBIAN)/state -o Dir::State::st
            -o Dir::Cache=$(CURDIR)/$(DEBIAN)/cache -o Debug::NoLocking=1 -o APT::Sandbox::User=root
 WORKERS ?= 2
 
-.PHONY: demo test lint bench bench-faults bench-golden bench-mapping bench-systems bench-logins bench-sealing docs package databases browser clean bench-keys bench-backup
+.PHONY: demo test lint bench bench-faults bench-golden bench-mapping bench-systems bench-logins bench-audit bench-sealing docs package databases browser clean bench-keys bench-backup
 
 demo: $(READY)
 	@exec $(BIN)/fhir-server demo
@@ -50,6 +50,9 @@ bench-faults: $(READY)
 
 bench-keys: $(READY)
 	FHIR_TEST_REKEYING=100000,50,20 $(BIN)/pytest -s tests/durability/test_rotation_kills.py
+
+bench-audit: $(READY)
+	$(BIN)/python -m bench.audit
 
 bench-mapping: $(READY)
 	$(BIN)/python -m bench.mapping

@@ -12,9 +12,11 @@ import logging
 import traceback
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import uuid4
 
 from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from fhir_server.crypto.chain import Entry, ending, opening
 from fhir_server.fhir.outcome import FhirError, transient
@@ -24,8 +26,8 @@ from fhir_server.store.rows import Row, entry_in, entry_key, entry_of, milliseco
 
 log = logging.getLogger(__name__)
 
-PAUSE = 0.0
-"""Seconds in which others may join a group."""
+MAJORITY = ReadConcern("majority")
+
 MOST = 1000
 """Events of a group."""
 LANES = 2
@@ -37,8 +39,18 @@ AGAIN = 0.1
 
 AWAY = "The record of this request could not be stored, so it is not answered. Please send it again."
 
-Waiting = tuple[Row, "asyncio.Future[None] | None"]
-"""A row is to be stored and given an entry; one that nobody waits for is stored already."""
+
+class Waiting(NamedTuple):
+    """A row that is to be given an entry, and stored before, unless it is already."""
+
+    row: Row
+    done: asyncio.Future[None] | None
+    stored: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whoever was told no meanwhile has left no trace, and is not to leave one."""
+        return self.done is None or not self.done.done()
 
 
 class Chain:
@@ -62,14 +74,22 @@ class Chain:
     async def add(self, row: Row) -> None:
         """Returns once the row and its entry are durable; who no longer waits leaves no trace, if there is time."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((row, done))
+        self._waiting.append(Waiting(row, done))
         self._start()
         await done
 
     def follow(self, rows: Iterable[Row]) -> None:
         """Entries for what a transaction has stored, as soon as may be."""
-        self._waiting += [(row, None) for row in rows]
+        self._waiting += [Waiting(row, None, stored=True) for row in rows]
         self._start()
+
+    async def link(self, rows: Iterable[Row]) -> None:
+        """The same, and waits for it."""
+        loop = asyncio.get_running_loop()
+        waiting = [Waiting(row, loop.create_future(), stored=True) for row in rows]
+        self._waiting += waiting
+        self._start()
+        await asyncio.gather(*(each.done for each in waiting if each.done))
 
     async def settled(self) -> None:
         """When nothing is waiting any more."""
@@ -89,6 +109,7 @@ class Chain:
             return  # Another process took this one for dead and has closed it.
         ended = {"closed": datetime.now(UTC), "s": self.head.seq, "h": self.head.hash}
         await self.place.audit_writers.update_one({"_id": f"{self.tenant}|{self.head.writer}"}, {"$set": ended})
+        self.head = None  # Whatever comes late begins another one.
 
     def _start(self) -> None:
         self.used = asyncio.get_running_loop().time()
@@ -100,10 +121,9 @@ class Chain:
     async def _run(self) -> None:
         """Of two lanes one stores events while the other makes entries."""
         while self._waiting:
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(0)  # Whoever is about to record something joins.
             taken, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            # Whoever was told no meanwhile has left no trace.
-            await self._group([each for each in taken if each[1] is None or not each[1].done()])
+            await self._group([each for each in taken if each.wanted])
 
     async def _group(self, group: list[Waiting]) -> None:
         """As often as there is time for; an outage ends with an error for those who wait."""
@@ -126,14 +146,15 @@ class Chain:
             await asyncio.sleep(AGAIN)
 
     async def _written(self, group: list[Waiting]) -> None:
-        refused = await self._stored([row for row, done in group if done is not None])
-        for _, done in (each for each in group if each[0].event in refused):
-            _settle(done, outdated())
-        kept = [each for each in group if each[0].event not in refused]
+        refused = await self._stored([each.row for each in group if not each.stored])
+        for each in group:
+            if each.row.event in refused:
+                _settle(each.done, outdated())
+        kept = [each for each in group if each.row.event not in refused]
         async with self._turn:
-            await self._chained([row for row, _ in kept])
-        for _, done in kept:
-            _settle(done)
+            await self._chained([each.row for each in kept])
+        for each in kept:
+            _settle(each.done)
 
     async def _stored(self, rows: list[Row]) -> set[str]:
         """The ids of those that MongoDB refuses, as their index is of yesterday; what is there already is stored."""
@@ -195,8 +216,11 @@ class Chain:
 
 
 async def entries_after(place: Database, head: Entry) -> list[Entry]:
+    """Only what stays, whatever happens to the primary."""
     after = entry_key(head.tenant, head.writer, head.seq)
-    found = place.audit_chain.find({"_id": {"$gt": after, "$lt": f"{head.tenant}|{head.writer}}}"}})
+    found = place.audit_chain.with_options(read_concern=MAJORITY).find(
+        {"_id": {"$gt": after, "$lt": f"{head.tenant}|{head.writer}}}"}}
+    )
     return [entry_in(each) async for each in found.sort([("_id", 1)])]
 
 
@@ -212,8 +236,8 @@ def _place(problem: BaseException) -> str:
 
 
 def _fail(group: Iterable[Waiting]) -> None:
-    for _, done in group:
-        _settle(done, transient(AWAY))
+    for each in group:
+        _settle(each.done, transient(AWAY))
 
 
 def _settle(done: asyncio.Future[None] | None, problem: FhirError | None = None) -> None:

@@ -33,6 +33,8 @@ from fhir_server.store.tenants import Tenant, Tenants
 
 log = logging.getLogger(__name__)
 
+CLOSING = 10.0
+"""Seconds in which a process that ends puts its chains in order."""
 IDLE = 600.0
 """Seconds without an event after which a chain ends; the next event begins another."""
 STALE = timedelta(seconds=30)
@@ -56,12 +58,11 @@ class Journal:
         self._witness = witness
         self._of = of
         self._chains: dict[str, Chain] = {}
-        self._places: dict[str, Tenant] = {}
         self._told: dict[str, Entry] = {}
         self._beating: asyncio.Task[None] | None = None
         self._alive = asyncio.Event()
         self._processes = processes
-        self.keeping = Keeping(processes, keys, witness, self.committed)
+        self.keeping = Keeping(processes, keys, witness, self._linked)
 
     async def record(self, tenant: str, event: Event) -> str:
         """The id of the event, once it is durable; nothing where the journal is off."""
@@ -69,9 +70,10 @@ class Journal:
             return ""
         try:
             async with asyncio.timeout(PATIENCE):
-                return await self._recorded(await self._tenant(tenant), event)
-        except Outdated:
-            return await self._recorded(await self._tenants.latest(tenant), event)
+                try:
+                    return await self._recorded(await self._tenant(tenant), event)
+                except Outdated:
+                    return await self._recorded(await self._tenants.latest(tenant), event)
         except TimeoutError as problem:
             raise transient(AWAY) from problem
 
@@ -81,14 +83,26 @@ class Journal:
             return []
         key = await self._witness(tenant.name)
         rows = [self._row(tenant, each, key) for each in events]
-        with mongo_errors:
-            await self._of(tenant).audit.insert_many([each.document for each in rows], session=session)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                with mongo_errors:
+                    await self._of(tenant).audit.insert_many([each.document for each in rows], session=session)
+        except (TimeoutError, PyMongoError) as problem:
+            raise transient(AWAY) from problem
         return rows
 
     async def committed(self, tenant: Tenant, rows: Sequence[Row]) -> None:
         """Entries for what `within` has stored; where this process dies before, another makes them."""
-        if rows:
-            (await self._chain(tenant)).follow(rows)
+        if not rows:
+            return
+        try:
+            async with asyncio.timeout(PATIENCE):
+                (await self._chain(tenant)).follow(rows)
+        except (FhirError, TimeoutError):
+            log.warning("Events of the tenant %s are left without an entry for now.", tenant.name)
+
+    async def _linked(self, tenant: Tenant, rows: Sequence[Row]) -> None:
+        await (await self._chain(tenant)).link(rows)
 
     async def marked(self, document: Document) -> Document:
         """An AuditEvent that was sent or brought in, so that it can be given an entry."""
@@ -116,11 +130,11 @@ class Journal:
         self._beating.cancel()
         await asyncio.wait({self._beating})
         try:
-            async with asyncio.timeout(PATIENCE):
-                await asyncio.gather(*(self._closed(name) for name in list(self._chains)))
+            async with asyncio.timeout(CLOSING):
+                await asyncio.gather(*(self._closed(name, last=True) for name in list(self._chains)))
                 await self._processes.ended(self.process)
         except (PyMongoError, FhirError, TimeoutError) as problem:
-            log.error("Chains of events were left without an end: %s", type(problem).__name__)
+            log.warning("Chains of events are left to others without an end: %s", type(problem).__name__)
 
     async def forget(self, tenant: str) -> None:
         """What is erased has no chains any more; the anchor is told, as else they would seem to be lost."""
@@ -129,18 +143,23 @@ class Journal:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             await self.keeping.anchor.add([Anchored(tenant, 0, now, erased=True)])
 
-    async def _closed(self, name: str) -> None:
-        found = self._chains.pop(name)
-        if await self._witness(name) == found.key and await self._tenants.get(name):
+    async def _closed(self, name: str, *, last: bool = False) -> None:
+        """Unless the tenant was erased meanwhile. Who goes leaves things in order."""
+        found, tenant = self._chains[name], await self._tenants.get(name)
+        if tenant is not None and await self._witness(name) == found.key:
+            if last:
+                await self.keeping.look(found.place, tenant)
             await found.close()
-            await self.keeping.settle(found.place, self._places[name])
+            if last:
+                await self.keeping.settle(found.place, tenant)
+        self._chains.pop(name, None)
 
     async def _beats(self) -> None:
         """Says that this process lives, and where its chains stand; what could not be said is said the next time."""
         while True:
             moved = {name: each.head for name, each in self._chains.items() if each.head is not None}
             new = {name: head for name, head in moved.items() if self._told.get(name) != head}
-            with suppress(PyMongoError):
+            with suppress(PyMongoError, FhirError):
                 heads = {name: (head.writer, head.seq, head.hash) for name, head in new.items()}
                 await self._processes.beat(self.process, heads)
                 self._told |= new
@@ -152,7 +171,7 @@ class Journal:
         """Chains that nobody has used for long are closed: each that is open has to be looked after."""
         now = asyncio.get_running_loop().time()
         for name in [name for name, each in self._chains.items() if now - each.used > IDLE]:
-            await self._chains.pop(name).close()
+            await self._closed(name)
 
     async def _recorded(self, tenant: Tenant, event: Event) -> str:
         chain = await self._chain(tenant)
@@ -175,7 +194,6 @@ class Journal:
         found = self._chains.get(tenant.name)
         if found is None or found.key != key:
             found = self._chains[tenant.name] = Chain(self._of(tenant), tenant.name, key, self.process)
-            self._places[tenant.name] = tenant
         return found
 
     def _row(self, tenant: Tenant, event: Event, key: bytes) -> Row:

@@ -41,14 +41,15 @@ ANCHORED = 1000
 
 Witness = Callable[[str], Awaitable[bytes]]
 """The key that entries of a tenant are authenticated with."""
-Follow = Callable[[Tenant, Sequence[Row]], Awaitable[None]]
+Link = Callable[[Tenant, Sequence[Row]], Awaitable[None]]
 """Gives entries to what is stored."""
 
 
 @dataclass(slots=True)
 class State:
-    """What is remembered of a tenant between two rounds."""
+    """What is remembered of a tenant between two rounds; another of the same name is another one."""
 
+    created: datetime
     last: Checkpoint | None
     made: float
     reached: datetime
@@ -63,7 +64,7 @@ class Keeping:
     processes: Processes
     keys: TenantKeys
     witness: Witness
-    follow: Follow
+    link: Link
     anchor: Anchor | None = None
     _watch: Watch = field(default_factory=Watch)
     _states: dict[str, State] = field(default_factory=dict)
@@ -89,27 +90,41 @@ class Keeping:
         orphans = [each["w"] for each in chains if each["p"] not in alive and "closed" not in each]
         for writer in orphans:
             await recovery.closed(writer)
-        state = await self._state(place, tenant.name)
-        await self._recovered(tenant, recovery, state)
-        if not orphans:  # Else what was read of the chains has changed: next time.
+        state = await self._state(place, tenant)
+        found = await self._recovered(tenant, recovery, state)
+        if not orphans and not found:  # Else what was read of the chains has changed: next time.
             await self.checkpoint(place, tenant, chains, heads_of(processes, tenant.name))
         await self._anchored(place, tenant.name, state)
 
-    async def _state(self, place: Database, tenant: str) -> State:
-        if tenant not in self._states:
-            last = await last_checkpoint(place, tenant)
+    async def _state(self, place: Database, tenant: Tenant) -> State:
+        known = self._states.get(tenant.name)
+        if known is None or known.created != tenant.created:
+            last = await last_checkpoint(place, tenant.name)
             reached = moment_of(last.at) - REACH if last else moment_of(0)
-            self._states[tenant] = State(last, 0.0, reached)
-        return self._states[tenant]
+            known = self._states[tenant.name] = State(tenant.created, last, 0.0, reached)
+        return known
 
-    async def _recovered(self, tenant: Tenant, recovery: Recovery, state: State) -> None:
+    async def _recovered(self, tenant: Tenant, recovery: Recovery, state: State) -> int:
         """The first time all since the last checkpoint, or from the beginning; then what may have come to light."""
         if monotonic() - state.looked < AGAIN:
-            return
-        end = datetime.now(UTC) - UNCHAINED
+            return 0
+        found, end = 0, datetime.now(UTC) - UNCHAINED
         async for rows in recovery.unchained(state.reached, end, adopting=state.last is None):
-            await self.follow(tenant, rows)
+            await self.link(tenant, rows)
+            found += len(rows)
         state.looked, state.reached = monotonic(), end - REACH
+        return found
+
+    async def look(self, place: Database, tenant: Tenant) -> None:
+        """Entries for what has none since the last checkpoint, before this process makes one and goes.
+
+        What was there before there were checkpoints may be much: that is left to a process that stays.
+        """
+        self._states.pop(tenant.name, None)
+        state = await self._state(place, tenant)
+        recovery = Recovery(place, tenant.name, await self.witness(tenant.name))
+        if state.last is not None or not await recovery.unmarked():
+            await self._recovered(tenant, recovery, state)
 
     async def checkpoint(
         self,
@@ -121,7 +136,7 @@ class Keeping:
         now: bool = False,
     ) -> None:
         """Where anything has moved, and it is time."""
-        state = await self._state(place, tenant.name)
+        state = await self._state(place, tenant)
         known = state.last.heads if state.last else {}
         stands = {each["w"]: await _head(place, each, reported) for each in chains}
         # What a process says of itself is of a moment ago.
@@ -160,10 +175,13 @@ class Keeping:
 
     async def settle(self, place: Database, tenant: Tenant) -> None:
         """A checkpoint of what this process leaves, before it goes."""
-        self._states.pop(tenant.name, None)
+        state = await self._state(place, tenant)
+        recovery = Recovery(place, tenant.name, await self.witness(tenant.name))
+        if state.last is None and await recovery.unmarked():
+            return
         chains = await place.audit_writers.find({"t": tenant.name, "live": True}).to_list()
         await self.checkpoint(place, tenant, chains, heads_of(await self.processes.all(), tenant.name), now=True)
-        await self._anchored(place, tenant.name, await self._state(place, tenant.name))
+        await self._anchored(place, tenant.name, await self._state(place, tenant))
 
 
 async def _head(place: Database, chain: Document, reported: dict[str, tuple[int, bytes]]) -> tuple[int, bytes] | None:

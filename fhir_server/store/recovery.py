@@ -17,7 +17,7 @@ from fhir_server.crypto import chain
 from fhir_server.crypto.chain import Entry, ending
 from fhir_server.store.chains import last_entry
 from fhir_server.store.database import Database
-from fhir_server.store.layout import AUDITED, Document
+from fhir_server.store.layout import AUDITED, Document, key_range
 from fhir_server.store.rows import Row, is_marked, milliseconds, stored_entry
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,13 @@ class Recovery:
                 yield await self._rows(found, adopting)
                 found = []
         yield await self._rows(found, adopting)
+
+    async def unmarked(self) -> bool:
+        """Whether there are events of an earlier release, which have no entry yet."""
+        found = {"t": self.tenant, "rt": AUDITED, "mac": {"$exists": False}}
+        if not await self.place.audit.find_one(found, {"_id": 1}):
+            return False
+        return await self.place.audit_checkpoints.find_one({"_id": key_range(self.tenant)}, {"_id": 1}) is None
 
     async def _counts_agree(self, rows: Document, within: Document) -> bool:
         """Versions that were superseded count as well."""

@@ -128,7 +128,7 @@ class Verification:
         if not entries:
             return self._alone(document or {})
         entry = entries[0]
-        if len(entries) > 1 and all(each["k"] != "recovered" for each in entries):
+        if sum(each["k"] == "event" for each in entries) > 1:
             return Fault("its event has two entries", entry["w"], entry["s"], event=entry["e"])
         found = document or await self.recorded.version(entry["e"], entry["v"])
         if found is None:

@@ -57,7 +57,9 @@ class Read:
 
     def __init__(self, copy: Copy, keys: slice = slice(None), places: slice = slice(None)) -> None:
         self.copy = copy
-        self._entries = [copy.chain[key] for key in sorted(copy.chain)][keys]
+        every = sorted(copy.chain)
+        self._entries = [copy.chain[key] for key in every[keys]]
+        self._cut = set() if keys.stop is None else {copy.chain[key]["w"] for key in every[keys.stop :][:1]}
         self._by_time = sorted((each for each in copy.chain.values() if each["e"]), key=_when)[places]
         self._events = sorted(copy.audit.values(), key=_stored)[places]
 
@@ -90,7 +92,8 @@ class Read:
         return {place: self.copy.chain[key]["h"] for place, key in keys.items() if key in self.copy.chain}
 
     async def ends(self) -> dict[str, tuple[int, bytes]]:
-        return {each["w"]: (each["s"], each["h"]) for each in self.copy.writers.values() if "closed" in each}
+        closed = [each for each in self.copy.writers.values() if "closed" in each and each["w"] not in self._cut]
+        return {each["w"]: (each["s"], each["h"]) for each in closed}
 
 
 def _when(entry: Document) -> tuple[Any, str]:

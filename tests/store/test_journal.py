@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +17,8 @@ from fhir_server.crypto import chain
 from fhir_server.fhir import audit
 from fhir_server.fhir.audit import Agent, Code, Event
 from fhir_server.fhir.outcome import FhirError
-from fhir_server.store import chains, journal, keeping, processes
+from fhir_server.store import chains, journal, keeping, processes, tenants
+from fhir_server.store.anchor import AnchorFile, anchored
 from fhir_server.store.connection import Store, opened
 from fhir_server.store.journal import Journal
 from fhir_server.store.rows import entry_in
@@ -254,3 +256,52 @@ def test_a_process_is_dead_when_its_beat_stands_still(monkeypatch: pytest.Monkey
 
 
 assert chains.PATIENCE < 5.0, "who waits is told within five seconds"
+
+
+async def test_what_was_there_before_is_left_to_a_process_that_stays(
+    own: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command makes no first checkpoint over events that have no entry yet."""
+    monkeypatch.setattr(keeping, "UNCHAINED", timedelta(0))
+    monkeypatch.setattr(keeping, "AGAIN", 0.0)
+    tenant = await new_tenant(own)
+    await as_system(own, tenant).update(audit_event("a1"))
+    await own.common.audit.update_many({}, {"$unset": {"mac": ""}})
+    command = a_journal(own)
+    await command.record(tenant.name, event())
+    await command.close()
+    assert await own.common.audit_checkpoints.count_documents({}) == 0
+    await own.journal.record(tenant.name, event())
+    for _ in range(2):
+        await own.journal.round()
+    assert [each.event for each in await chained(own, tenant.name)].count("a1") == 1
+    assert await own.common.audit_checkpoints.count_documents({}) == 1
+
+
+async def test_a_command_gives_an_entry_to_what_it_has_stored(own: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "UNCHAINED", timedelta(0))
+    tenant = await new_tenant(own)
+    await own.journal.record(tenant.name, event())
+    await as_system(own, tenant).put_many([audit_event("a1"), audit_event("a2")])
+    await asyncio.sleep(0.01)
+    await own.journal.close()
+    kinds = [each.kind for found in (await links(own, tenant.name)).values() for each in found]
+    assert kinds == ["open", "event", "received", "received", "close"]
+    (checkpoint,) = await own.common.audit_checkpoints.find({}).to_list()
+    assert checkpoint["entries"] == 5
+
+
+async def test_a_tenant_of_the_same_name_begins_anew(
+    own: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tenants, "REMEMBERED", 0.0)
+    own.journal.keeping.anchor = AnchorFile(tmp_path / "anchor")
+    for title in ("first", "second"):
+        tenant = await own.tenants.create("again", title=title)
+        await own.journal.record("again", event())
+        await own.journal.keeping.settle(own.common, tenant)
+        (line,) = anchored(tmp_path / "anchor", "again")
+        assert (line.checkpoint, line.events) == (1, 2)
+        await own.tenants.erase("again")
+        assert list(anchored(tmp_path / "anchor", "again")) == []
+        await asyncio.sleep(1.0)  # Tenants are told apart by the second they were created in.
