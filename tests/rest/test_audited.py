@@ -193,3 +193,26 @@ async def test_what_is_done_later_is_recorded_when_it_is_done(recorded: House) -
     assert found["patients"] == ["Patient/p1"]
     assert found["asked"] == later["request"]
     assert (await the_event(recorded, fetched))["subtype"] == ["async"]
+
+
+async def test_events_are_indexed_by_the_parameters_of_the_tenant(recorded: House) -> None:
+    """Also those of writes, in whose transaction it shows that the tenant has changed meanwhile."""
+    parameter = {
+        "resourceType": "SearchParameter",
+        "id": "site",
+        "url": "https://example.org/site",
+        "name": "Site",
+        "status": "active",
+        "description": "Whether it was done by somebody.",
+        "code": "requestor",
+        "base": ["AuditEvent"],
+        "type": "token",
+        "expression": "AuditEvent.agent.requestor",
+    }
+    _, answer = await ask(recorded, {"request": "PUT SearchParameter/site", "body": parameter})
+    assert answer.status_code == 201, answer.text
+    asked, answer = await ask(recorded, {"request": "PUT Patient/p6", "body": {"resourceType": "Patient", "id": "p6"}})
+    assert answer.status_code == 201, answer.text
+    kept = await events.found(recorded.app.state.store, MINE, f"entity:identifier=|{asked}")
+    (document,) = await recorded.app.state.store.common.audit.find({"t": MINE, "id": kept[0]["id"]}).to_list()
+    assert "requestor:true" in document["tok"]
