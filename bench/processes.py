@@ -76,11 +76,11 @@ def await_answer(url: str, process: subprocess.Popen[bytes], seconds: float = 60
 
 @contextmanager
 def server(
-    mongo_url: str, port: int, *, options: tuple[str, ...] = ()
+    mongo_url: str, port: int, *, options: tuple[str, ...] = (), audit: bool = True
 ) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
     """The server on one worker and the seconds its cold start took."""
     command = [*CLI, "serve", "--port", str(port), "--mongo-url", mongo_url, *options]
-    with running(command) as process:
+    with running(command, {"FHIR_AUDIT": "true" if audit else "false"}) as process:
         yield process, await_answer(f"http://127.0.0.1:{port}/health/ready", process)
 
 

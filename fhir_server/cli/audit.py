@@ -14,6 +14,7 @@ import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from fhir_server.cli import audit_asked
 from fhir_server.cli.common import (
     DataDir,
     Json,
@@ -47,6 +48,9 @@ Anchor = Annotated[
     Path | None, typer.Option("--anchor", help="File of anchored checkpoints.", envvar="FHIR_AUDIT_ANCHOR")
 ]
 Tenants = Annotated[list[str] | None, typer.Option("--tenant", "-t", help="Only this tenant; repeatable.")]
+
+
+app.command("asked")(audit_asked.asked)
 
 
 @app.callback()

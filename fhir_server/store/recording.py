@@ -84,11 +84,11 @@ class Recording:
     def part(self) -> Recording:
         return Recording(self.journal, self.tenant, self.account, apart=True)
 
-    async def within(self, session: Session) -> None:
-        """Where something was written: in the transaction."""
+    async def within(self, session: Session, tenant: Tenant) -> None:
+        """Where something was written: in the transaction, and indexed as the tenant wants it in that."""
         if self.trail.written:
             said = self.account.of_part if self.apart else self.account.events
-            self.rows = await self.journal.within(session, self.tenant, await said(self.trail))
+            self.rows = await self.journal.within(session, tenant, await said(self.trail))
             self.told = True
 
     async def committed(self, attempt: Recording) -> None:

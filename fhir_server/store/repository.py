@@ -311,7 +311,7 @@ class Repository:
             result = await work(inside)
             if inside.recording is not None and unit.session is not None:
                 await unit.flush()
-                await inside.recording.within(unit.session)
+                await inside.recording.within(unit.session, inside.tenant)
             return result, inside.recording
 
         try:

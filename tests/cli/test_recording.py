@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pymongo import MongoClient
 
-from fhir_server.fhir import validate
+from fhir_server.cli.recording import operator
+from fhir_server.fhir import audit, validate
+from fhir_server.fhir.audit_kinds import happened
+from fhir_server.interactions.events import sealed
 from fhir_server.store.connection import opened
+from fhir_server.store.ids import uuid7
 from tests import events
 from tests.cli.conftest import Command
 
@@ -71,6 +76,24 @@ def test_what_operators_change(
     assert told(found[-1])[3] == {"files": "1", "created": "1"}
     assert all(each["agent"][0]["who"]["identifier"]["value"].startswith("operator:") for each in found)
     assert "Canary" not in json.dumps(found)
+
+
+def test_what_an_event_keeps_sealed_is_shown_to_operators(
+    answer: Answer, command: Command, mongo_url: str, database_name: str
+) -> None:
+    async def told() -> str:
+        async with opened(mongo_url=mongo_url, database=database_name) as store:
+            event_id = uuid7()
+            key = await store.keys.sealing("riverside")
+            query = audit.query(sealed(key, "riverside", event_id, "GET Patient?name=canary"))
+            event = happened("choice", datetime.now(UTC), operator(), entities=(query,), id=event_id)
+            return await store.journal.record("riverside", event)
+
+    command("tenant", "create", "riverside")
+    event_id = asyncio.run(told())
+    assert answer("audit", "asked", event_id, "--tenant", "riverside")["asked"] == ["GET Patient?name=canary"]
+    looked = kept(mongo_url, database_name)[-1]
+    assert (looked["subtype"][0]["code"], looked["entity"][0]["name"]) == ("110101", event_id)
 
 
 def test_a_migration_leaves_one_event_and_brings_those_of_the_source(

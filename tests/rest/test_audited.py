@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -178,3 +179,40 @@ async def test_what_cannot_be_recorded_is_not_answered(
     assert "retry-after" in answer.headers
     assert not answer.content or answer.json()["issue"][0]["diagnostics"] == "The record is away."
     assert await resources.count_documents({}) == before
+
+
+async def test_what_is_done_later_is_recorded_when_it_is_done(recorded: House) -> None:
+    later = {"request": "GET Observation?status=final&subject=Patient/p1", "headers": {"Prefer": "respond-async"}}
+    asked, answer = await ask(recorded, later)
+    place = answer.headers["content-location"].partition(f"/fhir/{MINE}/")[2]
+    assert (await the_event(recorded, asked))["results"] == "0"
+    while answer.status_code == 202:
+        fetched, answer = await ask(recorded, {"request": f"GET {place}"})
+        await asyncio.sleep(0.02)
+    found = await the_event(recorded, f"async:{place.rpartition('/')[2]}")
+    assert found["patients"] == ["Patient/p1"]
+    assert found["asked"] == later["request"]
+    assert (await the_event(recorded, fetched))["subtype"] == ["async"]
+
+
+async def test_events_are_indexed_by_the_parameters_of_the_tenant(recorded: House) -> None:
+    """Also those of writes, in whose transaction it shows that the tenant has changed meanwhile."""
+    parameter = {
+        "resourceType": "SearchParameter",
+        "id": "site",
+        "url": "https://example.org/site",
+        "name": "Site",
+        "status": "active",
+        "description": "Whether it was done by somebody.",
+        "code": "requestor",
+        "base": ["AuditEvent"],
+        "type": "token",
+        "expression": "AuditEvent.agent.requestor",
+    }
+    _, answer = await ask(recorded, {"request": "PUT SearchParameter/site", "body": parameter})
+    assert answer.status_code == 201, answer.text
+    asked, answer = await ask(recorded, {"request": "PUT Patient/p6", "body": {"resourceType": "Patient", "id": "p6"}})
+    assert answer.status_code == 201, answer.text
+    kept = await events.found(recorded.app.state.store, MINE, f"entity:identifier=|{asked}")
+    (document,) = await recorded.app.state.store.common.audit.find({"t": MINE, "id": kept[0]["id"]}).to_list()
+    assert "requestor:true" in document["tok"]
