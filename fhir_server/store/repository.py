@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
-from fhir_server.access.caller import Caller
+from fhir_server.access.caller import BREAK_GLASS, Caller
+from fhir_server.access.clearance import Clearance
+from fhir_server.access.concealment import LABELS
 from fhir_server.access.right import Right
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError, forbidden, not_found, unknown_version
@@ -214,6 +216,12 @@ class Repository:
         await self._unit.flush()
         documents, end = await Matches(self._database, self._where, self._unit.session).page(plan)
         return Page(await self._shown.versions(documents), end)
+
+    async def suppresses(self, plan: Plan, clearance: Clearance) -> bool:
+        """Whether a search would find more under a broken glass."""
+        caller = replace(self.caller, purpose=BREAK_GLASS, clearance=clearance, denials=None)
+        opened = Where(self.tenant.name, caller, SHOWN, self.tenant.blinding, self.tenant.guards & {LABELS})
+        return await Matches(self._database, self._where, self._unit.session).keeps(plan, opened)
 
     async def containers(self) -> Containers:
         """Of contained resources. https://hl7.org/fhir/R4/search.html#contained"""
