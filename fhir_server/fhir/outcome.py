@@ -49,11 +49,14 @@ class Issue:
     expression: tuple[str, ...] = ()
     severity: str = "error"
     details: str | None = None
+    coding: tuple[str, str] | None = None
+    """System and code of the details."""
 
     def as_json(self) -> Resource:
         issue: Resource = {"severity": self.severity, "code": self.code}
-        if self.details:
-            issue["details"] = {"text": self.details}
+        coded = {"coding": [dict(zip(("system", "code"), self.coding, strict=True))]} if self.coding else {}
+        if self.details or coded:
+            issue["details"] = coded | ({"text": self.details} if self.details else {})
         issue["diagnostics"] = self.diagnostics
         if self.expression:
             issue["expression"] = list(self.expression)

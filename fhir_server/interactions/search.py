@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
 from fhir_server.fhir.outcome import Issue, error, not_supported
-from fhir_server.interactions import codes, contained, cursor, explanation
+from fhir_server.interactions import codes, contained, cursor, explanation, suppressed
 from fhir_server.interactions.context import Context
 from fhir_server.search import compartment, joins
 from fhir_server.search.bundle import searchset
@@ -76,7 +76,7 @@ async def _answer(ctx: Context, entry: EntryRequest, path: str, asked_for: Query
         included=included.versions,
         next_link=cursor.link(ctx, asked, page.next) if page.next else None,
         total=await _total(ctx, query, page if reached is None else None),
-        issues=_left_out(included),
+        issues=[*_left_out(included), *await suppressed.told(ctx, query, reached)],
     )
     return EntryResponse(200, body, resource_type="Bundle")
 

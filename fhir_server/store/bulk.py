@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from fhir_server.access.right import Right
 from fhir_server.fhir.outcome import FhirError, conflict, forbidden
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
-from fhir_server.store import guarding
+from fhir_server.store import definitions, guarding
 from fhir_server.store.database import Database, Held
 from fhir_server.store.errors import BUSY, DUPLICATE, mongo_errors, mongo_writes
 from fhir_server.store.layout import AUDITED, SUPERSEDED, Document, key
@@ -26,6 +27,8 @@ from fhir_server.store.versions import Write, labelled, stored, superseded, unch
 from fhir_server.store.where import Where, same, unsigned
 
 BATCH = 1000
+TOGETHER = 200
+"""Consents that are written in one transaction."""
 LANES = 3
 """Batches under way at a time."""
 ATTEMPTS = 4
@@ -72,10 +75,11 @@ class Putting:
             await asyncio.gather(*(task for _, task in under_way), return_exceptions=True)
         return done
 
-    async def unchanged(self, resource: Resource) -> Version | None:
-        """The version that says the same already, if there is one."""
-        found = await self._put(resource, await self._states([resource]))
-        return found if isinstance(found, Version) else None
+    async def unchanged(self, resources: Sequence[Resource]) -> list[Version | None]:
+        """Of each the version that says the same already, if there is one."""
+        states = await self._states(list(resources))
+        found = [await self._put(each, states) for each in resources]
+        return [each if isinstance(each, Version) else None for each in found]
 
     async def _batch(self, batch: list[Resource]) -> list[Put]:
         """What an earlier attempt stored looks unchanged in the next one, but is what this call did."""
@@ -172,6 +176,13 @@ def _done(what: Write | Version) -> Put:
     if isinstance(what, Version):
         return Put(what, created=False, changed=False)
     return Put(what.version, created=what.previous is None or what.previous["del"], changed=True)
+
+
+def few(resources: Sequence[Resource]) -> Iterator[Sequence[Resource]]:
+    """As many as one transaction takes; of search parameters one, since what follows from it is long."""
+    for resource_type, alike in groupby(resources, key=itemgetter("resourceType")):
+        listed, size = list(alike), 1 if resource_type == definitions.TYPE else TOGETHER
+        yield from (listed[start : start + size] for start in range(0, len(listed), size))
 
 
 def _batches(resources: Iterable[Resource]) -> Iterator[Batch]:

@@ -31,9 +31,10 @@ async def labelled(database: Database) -> None:
 
 async def forbidden(database: Database) -> None:
     """The rule of every Consent that forbids something."""
+    numbers: dict[str, int] = {}
     async for each in database.resources.find(_consents(), SHOWN | {"t": 1}):
         version = version_of(each["t"], each, await database.bodies.body(each))
-        await rules.follow(database, version, None)
+        await rules.follow(database, version, None, numbers)
 
 
 async def _written(collection: Collection, changes: list[UpdateOne]) -> None:

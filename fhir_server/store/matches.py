@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.access.right import Right
+from fhir_server.fhir.outcome import FhirError
 from fhir_server.search.joins import canonical
 from fhir_server.search.order import BY_FIELD, specification
 from fhir_server.search.page import Position
@@ -17,6 +18,8 @@ from fhir_server.store.errors import mongo_errors
 from fhir_server.store.layout import Document
 from fhir_server.store.where import Where
 
+GLANCE = 250
+"""Milliseconds for what is only said besides."""
 SLOWEST = 10_000
 """Milliseconds that a search may take before it is refused as too costly."""
 
@@ -50,6 +53,17 @@ class Matches:
         resources = self.database.of_types(plan.resource_types).resources
         with mongo_errors:
             return await resources.count_documents(found, session=self.session, maxTimeMS=SLOWEST, **hint)
+
+    async def keeps(self, plan: Plan, opened: Where) -> bool:
+        """Whether `opened` would find more; where that takes long, nobody is told."""
+        found = self.where.kept(opened, plan.resource_types, Right.SEARCH, plan.criteria, plan.ids)
+        held = self.database.of_types(plan.resource_types)
+        try:
+            with mongo_errors:
+                wanted = {"session": self.session, "max_time_ms": GLANCE}
+                return await held.plain.find_one(found, {"_id": 1}, **wanted) is not None
+        except FhirError:
+            return False
 
     async def keys(self, plan: Plan, most: int) -> frozenset[str] | None:
         """Every match as `Type/id`; None where there are more than `most`."""

@@ -190,7 +190,7 @@ class Purge:
         for each in consents:
             gone = Version(self.tenant.name, CONSENT, each, 0, datetime.now(UTC), "DELETE", b"")
             with mongo_writes:
-                await rules.follow(self.database, gone, None)
+                await rules.follow(self.database, gone, None, {})
 
     async def _read(self, collection: Collection, found: Filter, wanted: Filter) -> AsyncIterator[Document]:
         with mongo_errors:

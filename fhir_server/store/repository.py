@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
-from fhir_server.access.caller import Caller
+from fhir_server.access.caller import BREAK_GLASS, Caller
+from fhir_server.access.clearance import Clearance
+from fhir_server.access.concealment import LABELS
 from fhir_server.access.right import Right
 from fhir_server.fhir.entry import EntryResponse
 from fhir_server.fhir.outcome import FhirError, forbidden, not_found, unknown_version
@@ -215,6 +217,12 @@ class Repository:
         documents, end = await Matches(self._database, self._where, self._unit.session).page(plan)
         return Page(await self._shown.versions(documents), end)
 
+    async def suppresses(self, plan: Plan, clearance: Clearance) -> bool:
+        """Whether a search would find more under a broken glass."""
+        caller = replace(self.caller, purpose=BREAK_GLASS, clearance=clearance, denials=None)
+        opened = Where(self.tenant.name, caller, SHOWN, self.tenant.blinding, self.tenant.guards & {LABELS})
+        return await Matches(self._database, self._where, self._unit.session).keeps(plan, opened)
+
     async def containers(self) -> Containers:
         """Of contained resources. https://hl7.org/fhir/R4/search.html#contained"""
         await self._unit.flush()
@@ -417,19 +425,27 @@ class Repository:
         named = [each if "id" in each else {**each, "id": self.new_id()} for each in resources]
         others = [each for each in named if each["resourceType"] not in FOLLOWED]
         done = iter(await self._renewing(lambda: self._putting().put(others)))
-        followed = iter([await self._put_followed(each) for each in named if each["resourceType"] in FOLLOWED])
+        apart = [each for each in named if each["resourceType"] in FOLLOWED]
+        followed = iter([put for batch in bulk.few(apart) for put in await self._put_followed(batch)])
         return [next(followed if each["resourceType"] in FOLLOWED else done) for each in named]
 
     def _putting(self) -> bulk.Putting:
         return bulk.Putting(self._database, self.tenant, self._where, self._clock, self._mark)
 
-    async def _put_followed(self, resource: Resource) -> bulk.Put:
-        """With what follows from it, and so not in bulk."""
-        same = await self._renewing(lambda: self._putting().unchanged(resource))
-        if same is not None:
-            return bulk.Put(same, created=False, changed=False)
-        version, created = await self.update(resource)
-        return bulk.Put(version, created=created, changed=True)
+    async def _put_followed(self, batch: Sequence[Resource]) -> list[bulk.Put]:
+        """With what follows from them, and so in a transaction."""
+        same = await self._renewing(lambda: self._putting().unchanged(batch))
+
+        async def together(repo: Repository) -> list[tuple[Version, bool]]:
+            changed = [each for each, known in zip(batch, same, strict=True) if known is None]
+            await repo.prefetch((each["resourceType"], each["id"]) for each in changed)
+            return [await repo.update(each) for each in changed]
+
+        done = iter(await self.transaction(together) if None in same else [])
+        return [
+            bulk.Put(each, created=False, changed=False) if each else bulk.Put(*next(done), changed=True)
+            for each in same
+        ]
 
     @property
     def concepts(self) -> Concepts:
@@ -487,7 +503,7 @@ class Repository:
             if self.recording is not None:
                 self.recording.trail.write(write)
             if write.version.resource_type == CONSENT:
-                await rules.follow(self._database, write.version, self._unit.session)
+                await rules.follow(self._database, write.version, self._unit.session, self._unit.numbers)
             if self.own and write.version.resource_type == definitions.TYPE:
                 await definitions.follow(self.own, write.version, self._unit)
         except FhirError as problem:

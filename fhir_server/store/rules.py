@@ -22,17 +22,25 @@ def number_key(tenant: str) -> str:
     return key(tenant, NUMBER, "")
 
 
-async def follow(database: Database, version: Version, session: Session | None) -> None:
-    """In the transaction that stores a Consent: what it forbids from now on."""
+async def follow(database: Database, version: Version, session: Session | None, numbers: dict[str, int]) -> None:
+    """In the transaction that stores a Consent: what it forbids from now on. `numbers` are those of the transaction."""
     consent = None if version.deleted else json.trusted(version.body)
     forbids = consent is not None and rule_of(consent) is not None
     name = key(version.tenant, RULE, version.resource_id)
     if not forbids and await database.consents.find_one({"_id": name}, session=session) is None:
         return
-    counter = {"_id": number_key(version.tenant)}
+    if version.tenant not in numbers:
+        numbers[version.tenant] = await _next(database, version.tenant, session)
+    body = json.encode(essence(consent)) if consent and forbids else None
+    change = {"$set": {"t": version.tenant, "n": numbers[version.tenant], "id": version.resource_id, "body": body}}
+    await database.consents.update_one({"_id": name}, change, upsert=True, session=session)
+
+
+async def _next(database: Database, tenant: str, session: Session | None) -> int:
+    """Of two transactions that count at a time one is begun again: a number is seen after all that are lower."""
+    counter = {"_id": number_key(tenant)}
     await database.consents.update_one(counter, {"$inc": {"n": 1}}, upsert=True, session=session)
     found = await database.consents.find_one(counter, session=session)
     assert found is not None, "it was just written"
-    body = json.encode(essence(consent)) if consent and forbids else None
-    change = {"$set": {"t": version.tenant, "n": found["n"], "id": version.resource_id, "body": body}}
-    await database.consents.update_one({"_id": name}, change, upsert=True, session=session)
+    number: int = found["n"]
+    return number

@@ -26,6 +26,7 @@ class Unit(Protocol):
     """What a repository reads and writes through."""
 
     session: Session | None
+    numbers: dict[str, int]
 
     async def read(self, found: Filter, wanted: Filter) -> Document | None:
         """The current document that a filter on its key finds."""
@@ -45,6 +46,7 @@ class Immediate:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.numbers: dict[str, int] = {}
 
     async def read(self, found: Filter, wanted: Filter) -> Document | None:
         with mongo_errors:
@@ -88,6 +90,8 @@ class Buffered:
         """Types and ids of what is new in this transaction."""
         self.types: set[str] = set()
         """Types of what was written in it."""
+        self.numbers: dict[str, int] = {}
+        """Under which changes of consents are counted, by tenant."""
 
     async def read(self, found: Filter, wanted: Filter) -> Document | None:
         key = found["_id"]

@@ -71,6 +71,13 @@ class Where:
             found["_id"] = keys[0] if len(keys) == 1 else {"$in": keys}
         return both(found, criteria)
 
+    def kept(
+        self, opened: Where, types: Sequence[str], right: Right, criteria: Mapping[str, Any], ids: Sequence[str] | None
+    ) -> Document:
+        """What `opened` would find and this does not."""
+        here, there = (each.living(types, right, criteria, ids) for each in (self, opened))
+        return {"t": self.tenant, "$and": [there, {"$nor": [here]}]}
+
     def _keys(self, types: Sequence[str], ids: Sequence[str]) -> list[str]:
         """An id with its type, or an id of any of the types."""
         typed = [each.split("/") for each in ids if "/" in each]
