@@ -48,10 +48,6 @@ class KeyRecords:
         found = await self.records.having(HAPPENED, "action", [action])
         return max([earliest, *(datetime.fromisoformat(each["at"]) for each in found)])
 
-    async def patients(self, action: str) -> list[str]:
-        """Of whom something has happened."""
-        return [each["patient"] for each in await self.records.having(HAPPENED, "action", [action])]
-
     async def policies(self) -> list[Document]:
         """All, also those that do not hold any more."""
         return await self.records.of(POLICY)
