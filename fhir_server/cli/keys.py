@@ -13,7 +13,7 @@ from rich.table import Table
 from fhir_server.cli import keys_policy, keys_shred
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, in_store, settings, show, tenant_of
 from fhir_server.cli.following import followed, progress_bar
-from fhir_server.cli.keys_shared import encrypted
+from fhir_server.cli.keys_shared import encrypted, tried
 from fhir_server.cli.recording import account
 from fhir_server.crypto.rotation import KeyUse, next_time
 from fhir_server.fhir.outcome import bad_value
@@ -166,7 +166,8 @@ def retire(
 
     async def done(store: Store) -> dict[str, Any]:
         found = await encrypted(store, tenant)
-        count = await _retired(Retirement(store, found), key, timedelta(days=window))
+        async with tried(store, found, "destroy", key=key or "patient"):
+            count = await _retired(Retirement(store, found), key, timedelta(days=window))
         await KeyRecords(store, found).tell("destroyed", account(), key=key or "patient", count=count)
         return {"tenant": tenant, "key": key, "destroyed": count}
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, in_store, settings, show
-from fhir_server.cli.keys_shared import encrypted
+from fhir_server.cli.keys_shared import encrypted, tried
 from fhir_server.cli.recording import account
 from fhir_server.store.certificates import Certificate
 from fhir_server.store.connection import Store
@@ -40,7 +40,8 @@ def shred(
 
     async def done(store: Store) -> Certificate:
         found = await encrypted(store, tenant)
-        return await Shredding(store, found).shred(Order(patient, reason, tuple(approved_by), account()))
+        async with tried(store, found, "shred", key="patient", patient=f"Patient/{patient}"):
+            return await Shredding(store, found).shred(Order(patient, reason, tuple(approved_by), account()))
 
     certificate = in_store(settings(mongo_url=mongo_url, data_dir=data_dir), done)
     result: dict[str, Any] = {**certificate.content, "signed": certificate.signed}

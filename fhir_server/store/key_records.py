@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fhir_server.crypto.rotation import Policy, policy_of
-from fhir_server.fhir.audit import APPLICATION, Agent, Event, patient, thing
+from fhir_server.fhir.audit import APPLICATION, Agent, Event, Outcome, patient, thing
 from fhir_server.fhir.audit_kinds import HUMAN, OPERATOR, happened
 from fhir_server.fhir.resource import instant
 from fhir_server.store.connection import Store
@@ -30,6 +30,7 @@ BEGUN = "shredding"
 REPORTED = "reported"
 """The action of an event that was reported from outside, and did not come from a command or a job."""
 
+
 INACTIVE = frozenset({"inactive", "disabled", "suspended", "retired", "archived"})
 """What legacy systems call a policy that does not hold any more."""
 
@@ -47,10 +48,6 @@ class KeyRecords:
         found = await self.records.having(HAPPENED, "action", [action])
         return max([earliest, *(datetime.fromisoformat(each["at"]) for each in found)])
 
-    async def patients(self, action: str) -> list[str]:
-        """Of whom something has happened."""
-        return [each["patient"] for each in await self.records.having(HAPPENED, "action", [action])]
-
     async def policies(self) -> list[Document]:
         """All, also those that do not hold any more."""
         return await self.records.of(POLICY)
@@ -67,10 +64,16 @@ class KeyRecords:
 
     async def tell(self, action: str, by: str, **more: str | int) -> Document:
         """Something has happened to keys, or that is a reason to replace them: recorded here and in the audit trail."""
-        now = datetime.now(UTC)
-        event = {"resourceType": HAPPENED, "id": uuid7(), "action": action, "at": instant(now), "by": by, **more}
+        event = await self.note(action, by, **more)
+        at = datetime.fromisoformat(event["at"])
+        await self._store.journal.record(self._tenant.name, recorded(action, by, at, more))
+        return event
+
+    async def note(self, action: str, by: str, **more: str | int) -> Document:
+        """The same, recorded here only."""
+        at = instant(datetime.now(UTC))
+        event = {"resourceType": HAPPENED, "id": uuid7(), "action": action, "at": at, "by": by, **more}
         await self.records.put([event])
-        await self._store.journal.record(self._tenant.name, _recorded(action, by, now, more))
         return event
 
     async def events(self) -> list[Document]:
@@ -87,7 +90,7 @@ class KeyRecords:
         return await self.records.of(LEGACY)
 
 
-def _recorded(action: str, by: str, at: datetime, more: Mapping[str, Any]) -> Event:
+def recorded(action: str, by: str, at: datetime, more: Mapping[str, Any], outcome: Outcome = "0") -> Event:
     """For the audit trail; that of a patient is found by the patient."""
     said = {"action": action, **more}
     details = tuple((name, str(value)) for name, value in said.items() if name != "key" and value != "")
@@ -96,7 +99,7 @@ def _recorded(action: str, by: str, at: datetime, more: Mapping[str, Any]) -> Ev
     is_operator = by.startswith(OPERATOR)
     who = Agent((HUMAN,), identifier=by) if is_operator else Agent((APPLICATION,), display=by)
     agent = replace(who, requestor=True)
-    return happened("shred" if whose else "key", at, agent, entities=(about, *whose))
+    return happened("shred" if whose else "key", at, agent, outcome=outcome, entities=(about, *whose))
 
 
 def is_active(record: Mapping[str, Any]) -> bool:

@@ -165,10 +165,11 @@ class KeyVersions:
             self.vault.forget(self.tenant, key_id)
         return count
 
-    async def destroy(self, key_ids: Sequence[str]) -> None:
-        """Forgets keys for good; what is left says that there were any."""
+    async def destroy(self, key_ids: Sequence[str], *, replaced: bool = False) -> None:
+        """Forgets keys for good; what is left says that there were any, and whether another took their place."""
         names = [name_of(self.tenant, each) for each in key_ids]
-        gone = {"$set": {"state": DESTROYED, "destroyed": datetime.now(UTC)}, "$unset": {"wrapped": "", "by": ""}}
+        change = {"state": DESTROYED, "destroyed": datetime.now(UTC), "gone": not replaced}
+        gone = {"$set": change, "$unset": {"wrapped": "", "by": ""}}
         with mongo_writes:
             await self.vault.collection.update_many({"_id": {"$in": names}, "state": {"$ne": DESTROYED}}, gone)
         for each in key_ids:
@@ -182,10 +183,17 @@ class KeyVersions:
             documents = await self.vault.collection.find(found).sort("_id").to_list()
         return list(map(_version, documents))
 
+    async def gone(self) -> frozenset[str]:
+        """The ids of patients for whom nothing is ever sealed again."""
+        found = {"t": self.tenant, "kind": PATIENT, "state": DESTROYED, "gone": True}
+        with mongo_errors:
+            documents = await self.vault.collection.find(found, {"_id": 1}).to_list()
+        return frozenset(id_of(each).split("/")[1] for each in documents)
+
     async def forbid_patient(self, patient_id: str) -> None:
         """A destroyed key for one who has none, so that nothing is ever sealed for this patient."""
         key = Key.fresh(f"{PATIENT}/{patient_id}/1")
-        document = {**key_document(self.tenant, key, PATIENT, 1, b"", ""), "state": DESTROYED}
+        document = {**key_document(self.tenant, key, PATIENT, 1, b"", ""), "state": DESTROYED, "gone": True}
         await self.vault.insert([{name: value for name, value in document.items() if name not in ("wrapped", "by")}])
 
     async def _insert(self, document: Document) -> None:

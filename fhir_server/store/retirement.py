@@ -62,7 +62,7 @@ class Retirement:
         use = await self.use(key_id)
         if use:
             raise _refused(f"The key {key_id} still opens {use}: run 'fhir-server keys reencrypt' first.")
-        await versions.destroy([key_id])
+        await versions.destroy([key_id], replaced=True)
         return next(each for each in await versions.listed() if each.key_id == key_id)
 
     async def retire_patients(self, window: timedelta = MARGIN) -> int:
@@ -79,7 +79,7 @@ class Retirement:
         while found := await versions.retired_patients(after, until):
             used = await bodies.used(found)
             unused = [each for each in found if each not in used]
-            await versions.destroy(unused)
+            await versions.destroy(unused, replaced=True)
             count, after = count + len(unused), found[-1]
         return count
 

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from time import monotonic
 
 from fhir_server.fhir import json
 from fhir_server.fhir.resource import Resource
 from fhir_server.search.index import index
 from fhir_server.store.connection import Store
-from fhir_server.store.key_records import BEGUN, KeyRecords
 from fhir_server.store.sealing import patient_of
 from fhir_server.store.tenants import Tenant
+from fhir_server.store.vault import CURRENT
 
 Key = tuple[str, str]
 """Type and id."""
 
 
 class Shredded:
-    """The patients of one tenant who were; nobody pays for it where there are none."""
+    """The patients of one tenant whose keys are gone; nobody pays for it where there are none."""
 
     def __init__(self, store: Store, tenant: Tenant) -> None:
-        self._records = KeyRecords(store, tenant) if tenant.encrypted else None
+        self._versions = store.key_versions(tenant)
         self._tenant = tenant
+        self._known: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     async def patients(self) -> frozenset[str]:
-        """Their references."""
-        return frozenset(await self._records.patients(BEGUN)) if self._records else frozenset()
+        """Their references, as of some seconds ago."""
+        if self._tenant.encrypted and self._known[0] < monotonic():
+            found = frozenset(f"Patient/{each}" for each in await self._versions.gone())
+            self._known = monotonic() + CURRENT, found
+        return self._known[1]
 
     async def among(self, resources: Iterable[Resource]) -> frozenset[Key]:
         """Of these, what belongs to the record of such a patient alone."""

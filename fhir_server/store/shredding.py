@@ -100,7 +100,7 @@ class Shredding:
         filter_ = sealed_by(self._tenant.name, keys)
         with mongo_errors:
             current, past = [await each.count_documents(filter_) for each in self._bodies.collections]
-        return await self._records.tell(BEGUN, order.by, **about, why=order.reason, current=current, superseded=past)
+        return await self._records.note(BEGUN, order.by, **about, why=order.reason, current=current, superseded=past)
 
     async def _tidied(self, keys: Sequence[str]) -> None:
         """Until nothing is found for longer than another process could go on with a key that it had at hand."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from fhir_server.jobs import reencrypt
 from fhir_server.store import retirement, shredding
@@ -109,7 +110,19 @@ def test_policies_are_set_listed_applied_and_dropped(command: Command, answer: A
     assert [each["name"] for each in answer("keys", "policy", "list", "-t", "parkside")] == ["incidents"]
 
 
-def test_a_patient_is_shredded_with_a_certificate(command: Command, answer: Answer, tmp_path: Path) -> None:
+def recorded(mongo_url: str, database_name: str, tenant: str) -> list[str]:
+    """Outcome and action of what the audit trail says of a patient."""
+    with MongoClient[dict[str, Any]](mongo_url) as client:
+        kept = client[database_name]["audit"].find({"t": tenant, "cmp": "Patient/p1"}).sort([("lu", 1)])
+        events = [json.loads(bytes(each["body"])) for each in kept]
+    assert all(each["agent"][0]["who"]["identifier"]["value"].startswith("operator:") for each in events)
+    named = [(each["outcome"], each["entity"][0]["detail"][0]["valueString"]) for each in events]
+    return [f"{outcome} {action}" for outcome, action in named]
+
+
+def test_a_patient_is_shredded_with_a_certificate(
+    command: Command, answer: Answer, tmp_path: Path, mongo_url: str, database_name: str
+) -> None:
     filled(command, tmp_path, "bayside")
     for name in ("ada", "ben"):
         assert command("user", "add", name, "-t", "bayside", "--name", name.title()).exit_code == 0
@@ -124,6 +137,7 @@ def test_a_patient_is_shredded_with_a_certificate(command: Command, answer: Answ
     done = answer(*order, "--approved-by", "ben", "--yes")
     assert (done["patient"], done["current"], done["reason"]) == ("Patient/p1", 2, "It is over")
     assert done["signed"].count(".") == 2
+    assert recorded(mongo_url, database_name, "bayside") == ["4 shred", "4 shred", "0 shredded"]
     assert answer("keys", "list", "-t", "bayside")["patients"] == {"destroyed": 1}
     assert done["signed"] in command(*order, "--approved-by", "ben", input="p1\n").stdout
 

@@ -55,6 +55,15 @@ class Traffic:
                 each.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def readable(self) -> int:
+        """How many of all can be read, and say what was written last."""
+        found = 0
+        for start in range(0, len(self.names), CHUNK):
+            versions = await self.repository.several(self.names[start : start + CHUNK])
+            texts = {name: text_of(json.trusted(version.body)) for name, version in versions.items()}
+            found += sum(text == self.written.get(name, "first") for name, text in texts.items())
+        return found
+
     async def _go(self, number: int) -> None:
         chance, mine = random.Random(number), self.names[number :: self.writers]
         for step in range(10**9):

@@ -173,6 +173,7 @@ async def test_keys_of_patients_that_were_replaced_are_destroyed_together(sealed
     while await worker.one(sealed, {reencrypt.KIND: reencrypt.run}, new_owner(), share=1.0):
         pass
     assert await Retirement(sealed, tenant).retire_patients(NOW) >= 1
+    assert await versions.gone() == frozenset()
     sealed.vault.forget(tenant.name)
     repository = sealed.repository(tenant, Caller.system(tenant.name, "test"))
     assert (await repository.current("Patient", "p")).version_id == 1

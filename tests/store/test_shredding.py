@@ -160,6 +160,7 @@ async def test_no_byte_and_no_index_entry_stays(sealed: Store, tenant: Tenant) -
 
 async def test_nothing_more_is_kept_of_the_patient(sealed: Store, tenant: Tenant) -> None:
     await Shredding(sealed, tenant).shred(ORDER)
+    assert await sealed.key_versions(tenant).gone() == {"p1"}
     for resource in (patient("p1", "again"), observation("o9", "p1", "again")):
         with pytest.raises(FhirError) as refused:
             await as_system(sealed, tenant).update(resource)
