@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.conftest import Command
+from tests.cli.test_recording import kept
 
 Answer = Callable[..., Any]
 ORDER = ("--reason", "Smith v. Riverside", "--by", "J. Doe")
 
 
-def test_a_hold_from_its_order_to_its_end(command: Command, answer: Answer, tmp_path: Path) -> None:
+def test_a_hold_from_its_order_to_its_end(
+    command: Command, answer: Answer, tmp_path: Path, mongo_url: str, database_name: str
+) -> None:
     answer("tenant", "create", "riverside")
     (tmp_path / "p1.json").write_text(json.dumps({"resourceType": "Patient", "id": "p1"}))
     answer("load", "--tenant", "riverside", str(tmp_path))
@@ -29,7 +32,13 @@ def test_a_hold_from_its_order_to_its_end(command: Command, answer: Answer, tmp_
     assert not released["active"]
     assert answer("hold", "list", *of) == []
     assert answer("hold", "list", *of, "--all") == [released]
+    told = [each["entity"][0]["name"] for each in kept(mongo_url, database_name) if is_about_holds(each)]
+    assert told == ["Patient/p1", hold["name"]]
     assert answer("tenant", "erase", "riverside", "--yes") == {"erased": "riverside"}
+
+
+def is_about_holds(event: dict[str, Any]) -> bool:
+    return bool(event["subtype"][-1]["code"] == "hold")
 
 
 def test_what_cannot_be_held_is_said(command: Command, answer: Answer) -> None:
