@@ -16,7 +16,7 @@ from fhir_server.store.holds import Hold
 
 app = typer.Typer(no_args_is_help=True, help="Place, list and release legal holds.")
 
-Reason = Annotated[str, typer.Option(help="Why, for the record.")]
+Reason = Annotated[str, typer.Option(help="Why, for the record; it stays readable, so name the case and no patient.")]
 By = Annotated[str, typer.Option("--by", help="Who orders it, for the record.")]
 
 
@@ -36,7 +36,7 @@ def place(
 
     [bold]Example[/]
 
-      fhir-server hold place Patient/p1 --tenant riverside --reason 'Smith v. Riverside' --by 'J. Doe, counsel'
+      fhir-server hold place Patient/p1 --tenant riverside --reason 'case 24-117' --by 'J. Doe, counsel'
     """
     if not LOCAL_REFERENCE.match(subject):
         fail(f"'{subject}' must be a type and an id, such as Patient/p1.")

@@ -11,7 +11,7 @@ from tests.cli.conftest import Command
 from tests.cli.test_recording import kept
 
 Answer = Callable[..., Any]
-ORDER = ("--reason", "Smith v. Riverside", "--by", "J. Doe")
+ORDER = ("--reason", "case 24-117", "--by", "J. Doe")
 
 
 def test_a_hold_from_its_order_to_its_end(
@@ -22,7 +22,7 @@ def test_a_hold_from_its_order_to_its_end(
     answer("load", "--tenant", "riverside", str(tmp_path))
     of = ("--tenant", "riverside")
     hold = answer("hold", "place", "Patient/p1", *of, *ORDER)
-    assert (hold["subject"], hold["reason"], hold["active"]) == ("Patient/p1", "Smith v. Riverside", True)
+    assert (hold["subject"], hold["reason"], hold["active"]) == ("Patient/p1", "case 24-117", True)
     assert answer("hold", "list", *of) == [hold]
     assert "Patient/p1" in command("hold", "list", *of).stdout
     erased = command("tenant", "erase", "riverside", "--yes")
