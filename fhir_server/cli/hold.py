@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, in_store, settings, show, tenant_of
-from fhir_server.fhir import audit
-from fhir_server.fhir.audit import Event
-from fhir_server.fhir.commanded import commanded
+from fhir_server.cli.recording import recorded
 from fhir_server.fhir.resource import LOCAL_REFERENCE
 from fhir_server.store.connection import Store
 from fhir_server.store.holds import Hold
 
 app = typer.Typer(no_args_is_help=True, help="Place, list and release legal holds.")
 
-Reason = Annotated[str, typer.Option(help="Why, for the record.")]
+Reason = Annotated[str, typer.Option(help="Why, for the record; it stays readable, so name the case and no patient.")]
 By = Annotated[str, typer.Option("--by", help="Who orders it, for the record.")]
 
 
@@ -39,14 +36,16 @@ def place(
 
     [bold]Example[/]
 
-      fhir-server hold place Patient/p1 --tenant riverside --reason 'Smith v. Riverside' --by 'J. Doe, counsel'
+      fhir-server hold place Patient/p1 --tenant riverside --reason 'case 24-117' --by 'J. Doe, counsel'
     """
     if not LOCAL_REFERENCE.match(subject):
         fail(f"'{subject}' must be a type and an id, such as Patient/p1.")
 
     async def work(found: Store) -> Hold:
-        held = await found.holds.place(await tenant_of(found, tenant), subject, reason, by)
-        await found.journal.record(tenant, _event("hold place", held, by))
+        of = await tenant_of(found, tenant)
+        async with recorded(found, tenant, "hold", subject, action="place", by=by) as said:
+            held = await found.holds.place(of, subject, reason, by)
+            said["hold"] = held.name
         return held
 
     hold = in_store(settings(mongo_url=mongo_url, data_dir=data_dir), work)
@@ -66,9 +65,9 @@ def release(
     """End a hold; who placed and who released it, and why, stays on record."""
 
     async def work(found: Store) -> Hold:
-        released = await found.holds.release(await tenant_of(found, tenant), name, reason, by)
-        await found.journal.record(tenant, _event("hold release", released, by))
-        return released
+        of = await tenant_of(found, tenant)
+        async with recorded(found, tenant, "hold", name, action="release", by=by):
+            return await found.holds.release(of, name, reason, by)
 
     hold = in_store(settings(mongo_url=mongo_url, data_dir=data_dir), work)
     show(_described(hold), as_json, lambda: f"{hold.subject} is no longer under the legal hold {hold.name}.")
@@ -89,12 +88,6 @@ def list_(
 
     holds = in_store(settings(mongo_url=mongo_url, data_dir=data_dir), work)
     show([_described(each) for each in holds], as_json, lambda: _table(holds))
-
-
-def _event(command: str, hold: Hold, by: str) -> Event:
-    """The reason stays with the hold: it may say something of a patient."""
-    entity = audit.data(hold.subject, ("hold", hold.name))
-    return commanded("hold", command, datetime.now(UTC), [by], [entity])
 
 
 def _described(hold: Hold) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from rich.table import Table
 
 from fhir_server.cli.common import DataDir, Json, MongoUrl, errors, fail, in_store, settings, show, tenant_of
+from fhir_server.cli.recording import recorded
 from fhir_server.fhir.masking.project import LEAST, Project
 from fhir_server.jobs import cloning
 from fhir_server.jobs.cloning import Cloned
@@ -56,9 +57,12 @@ def clone(
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
         with Progress(*columns, TimeRemainingColumn(), console=errors, disable=as_json) as progress:
             bar = progress.add_task("Copying", total=await cloning.count(found, of))
-            return await cloning.clone(
-                found, of, target, given, lambda count: progress.advance(bar, count), database=database
-            )
+            async with recorded(found, source, "export", "masked copy", into=target) as said:
+                done = await cloning.clone(
+                    found, of, target, given, lambda count: progress.advance(bar, count), database=database
+                )
+                said |= {"resources": done.resources.total(), "left_out": len(done.left_out)}
+            return done
 
     done = in_store(settings(mongo_url=mongo_url, data_dir=data_dir), work)
     left_out = [{"resource": name, "why": why} for name, why in done.left_out]

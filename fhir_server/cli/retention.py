@@ -24,6 +24,7 @@ from fhir_server.cli.common import (
     show,
     tenant_of,
 )
+from fhir_server.cli.recording import operator
 from fhir_server.jobs import retention as work
 from fhir_server.jobs.retention import Line
 from fhir_server.store.certificates import Certificate
@@ -81,7 +82,7 @@ def run(
 
     async def done(found: Store) -> tuple[list[Any], list[Certificate]]:
         place = await tenant_of(found, tenant)
-        approval = await work.approval(found, place, approved_by or ()) if apply else None
+        approval = await work.approval(found, place, approved_by or (), operator()) if apply else None
         lines = await _lines(found, place, quiet=as_json)
         due = [each for each in lines if each.is_due(_now().date())][:limit]
         with _bar("Records", len(due), quiet=as_json) as heard:

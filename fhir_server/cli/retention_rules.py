@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, in_store, settings, show, tenant_of
+from fhir_server.cli.recording import recorded
 from fhir_server.fhir import retention
 from fhir_server.fhir.outcome import conflict, not_found
 from fhir_server.jobs import retention as work
@@ -59,7 +60,8 @@ def add(
             raise conflict(f"There is a rule '{name}' already.")
         retention.read(rule)
         records = FeatureRecords(found, await tenant_of(found, tenant))
-        await records.put([{"resourceType": work.RULE, "id": name, "rule": rule}])
+        async with recorded(found, tenant, "tenant", f"retention rule {name}", action="add", years=years):
+            await records.put([{"resourceType": work.RULE, "id": name, "rule": rule}])
 
     in_store(settings(mongo_url=mongo_url, data_dir=data_dir), done)
     show(rule, as_json, lambda: f"Records of {tenant} are kept by the rule {name}, too.")
@@ -71,8 +73,10 @@ def remove(
     """Remove a rule of the tenant's own; those that are shipped stay."""
 
     async def done(found: Store) -> None:
-        if not await FeatureRecords(found, await tenant_of(found, tenant)).delete(work.RULE, name):
-            raise not_found("rule of its own", name)
+        records = FeatureRecords(found, await tenant_of(found, tenant))
+        async with recorded(found, tenant, "tenant", f"retention rule {name}", action="remove"):
+            if not await records.delete(work.RULE, name):
+                raise not_found("rule of its own", name)
 
     in_store(settings(mongo_url=mongo_url, data_dir=data_dir), done)
     show({"removed": name}, as_json, lambda: f"The rule {name} is gone.")

@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from fhir_server.access.caller import Caller
-from fhir_server.fhir import audit
-from fhir_server.fhir.commanded import commanded
 from fhir_server.fhir.definitions import resource_types
 from fhir_server.fhir.masking.masking import Unmaskable, masked
 from fhir_server.fhir.masking.project import Project
@@ -67,8 +65,6 @@ async def clone(
         await into.put_many(copies)
         done.resources.update(each["resourceType"] for each in copies)
         heard(len(versions))
-    entity = audit.thing("Data Repository", target, ("resources", str(done.resources.total())))
-    await store.journal.record(source.name, commanded("export", "tenant clone", datetime.now(UTC), (), [entity]))
     return done
 
 

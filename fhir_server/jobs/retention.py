@@ -14,8 +14,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from fhir_server.fhir import audit, retention
-from fhir_server.fhir.audit import Event
-from fhir_server.fhir.commanded import commanded
+from fhir_server.fhir.audit import Agent, Event
+from fhir_server.fhir.audit_kinds import happened
 from fhir_server.fhir.retention import Kept, Rule
 from fhir_server.store.approvals import approvers
 from fhir_server.store.certificates import Certificate
@@ -56,14 +56,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Of two different people, each of whom may sign in to the tenant; whoever runs the command names them."""
+    """Of two different people, each of whom may sign in to the tenant; the operator runs the command and names them."""
 
     by: tuple[str, ...]
+    operator: Agent
 
 
-async def approval(store: Store, tenant: Tenant, names: Iterable[str]) -> Approval:
+async def approval(store: Store, tenant: Tenant, names: Iterable[str], operator: Agent) -> Approval:
     """400 where they are not two, or one of them is nobody here."""
-    return Approval(tuple(sorted(each.username for each in await approvers(store.users, tenant.name, names))))
+    found = await approvers(store.users, tenant.name, names)
+    return Approval(tuple(sorted(each.username for each in found)), operator)
 
 
 async def report(store: Store, tenant: Tenant, heard: Heard = lambda _: None) -> list[Line]:
@@ -95,7 +97,7 @@ async def run(
 ) -> list[Certificate]:
     """Destroys these records, portion by portion, each with its certificate."""
     purge = Purge(store.of(tenant), tenant)
-    found = [await _certified(store, purge, name, now) for name in await purge.claims()]
+    found = [await _certified(store, purge, name, approval.operator, now) for name in await purge.claims()]
     for person in await purge.unfinished():
         await purge.destroy(person, {})
     for portion in [due[at : at + PORTION] for at in range(0, len(due), PORTION)] or [()]:
@@ -104,7 +106,7 @@ async def run(
             heard(1)
         name = store.certificates.new_name()
         if await purge.claim(name):
-            found.append(await _certified(store, purge, name, now))
+            found.append(await _certified(store, purge, name, approval.operator, now))
     return found
 
 
@@ -114,13 +116,13 @@ async def _destroyed(store: Store, purge: Purge, line: Line, approval: Approval)
         await purge.destroy(line.person, {**_reason(line.kept), "approved_by": list(approval.by)})
 
 
-async def _certified(store: Store, purge: Purge, name: str, now: datetime) -> Certificate:
+async def _certified(store: Store, purge: Purge, name: str, operator: Agent, now: datetime) -> Certificate:
     """Once: a certificate that was begun is issued under the name it had."""
     persons = [patient for each in await purge.claimed(name) for patient in each.person]
     await purge.sweep(persons, name)
     said = content(await purge.claimed(name)) | {"keys": await _keys_destroyed(store, purge.tenant, persons)}
     certificate = await store.certificates.issue(purge.tenant.name, KIND, said, now, name=name)
-    await store.journal.record(purge.tenant.name, _event(certificate))
+    await store.journal.record(purge.tenant.name, _event(certificate, operator))
     await purge.certified(name)
     return certificate
 
@@ -135,12 +137,13 @@ async def _keys_destroyed(store: Store, tenant: Tenant, patients: Sequence[str])
     return [each.key_id for each in keys]
 
 
-def _event(certificate: Certificate) -> Event:
+def _event(certificate: Certificate, operator: Agent) -> Event:
     """One for a certificate, whose name leads to all of it; each patient's trail tells that the record is gone."""
     said = certificate.content
     thing = audit.thing("Data Repository", f"certificate {certificate.name}", ("versions", str(said["versions"])))
     patients = [audit.patient(name) for each in said["records"] for name in each["person"]]
-    return commanded("retention", "retention run", datetime.now(UTC), said["approved_by"], [thing, *patients])
+    approved = [Agent((audit.AUTHOR,), display=each) for each in said["approved_by"]]
+    return happened(KIND, datetime.now(UTC), operator, *approved, entities=(thing, *patients))
 
 
 def content(destroyed: Sequence[Purged]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_server.fhir import retention
@@ -41,6 +41,7 @@ def test_until_when(row: dict[str, Any]) -> None:
         assert not found.is_due(date.max)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(DAYS, DAYS), min_size=1, max_size=4))
 def test_merged_patients_take_the_longest(each: list[tuple[date, date]]) -> None:
     single = [Facts(born, treated, treated) for born, treated in each]
@@ -55,6 +56,7 @@ def test_who_was_a_minor_in_one_of_them_is_kept_as_one() -> None:
     assert longest(both, shipped()).until == date(2040, 1, 1)
 
 
+@settings(deadline=None)
 @given(DAYS, DAYS, st.integers(0, 50))
 def test_a_later_treatment_and_another_rule_never_shorten(born: date, treated: date, years: int) -> None:
     first = kept(Facts(born, treated, treated), shipped()).until

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from fhir_server.fhir.audit import Agent
+from fhir_server.fhir.audit_kinds import HUMAN
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.jobs import retention as work
 from fhir_server.jobs.retention import Approval, Line
@@ -22,8 +24,9 @@ from tests.store.conftest import any_store, as_system, memory_store, new_tenant,
 from tests.store.resources import observation, patient, plan_of
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+OPERATOR = Agent((HUMAN,), identifier="urn:operator", requestor=True)
 TODAY = NOW.date()
-APPROVAL = Approval(("Ann", "Bob"))
+APPROVAL = Approval(("Ann", "Bob"), OPERATOR)
 OLD, RECENT = "2001-02-03", "2024-02-03"
 
 
@@ -251,8 +254,8 @@ async def test_two_different_people_approve(memory_store: Store, by: tuple[str, 
         await memory_store.users.add(User(tenant.name, name, name.title()))
     await memory_store.users.add(User(tenant.name, "gone", "Gone", disabled=True))
     with pytest.raises(FhirError, match=said):
-        await work.approval(memory_store, tenant, by)
-    assert (await work.approval(memory_store, tenant, ("bo", "ann"))).by == ("ann", "bo")
+        await work.approval(memory_store, tenant, by, OPERATOR)
+    assert (await work.approval(memory_store, tenant, ("bo", "ann"), OPERATOR)).by == ("ann", "bo")
 
 
 async def test_the_trail_of_each_patient_tells_that_the_record_is_gone(store: Store) -> None:  # noqa: F811
@@ -261,5 +264,6 @@ async def test_the_trail_of_each_patient_tells_that_the_record_is_gone(store: St
     found = await repository.search(plan_of("AuditEvent?patient=Patient/ada"))
     (event,) = [each.resource() for each in found.versions]
     assert event["action"] == "D"
-    assert [each["who"]["display"] for each in event["agent"]] == ["fhir-server retention run", "Ann", "Bob"]
+    assert event["agent"][0]["who"]["identifier"]["value"] == "urn:operator"
+    assert [each["who"]["display"] for each in event["agent"][1:]] == ["Ann", "Bob"]
     assert event["entity"][0]["name"] == f"certificate {certificate.name}"

@@ -9,6 +9,8 @@ from hashlib import sha256
 import pytest
 import pytest_asyncio
 
+from fhir_server.fhir.audit import Agent
+from fhir_server.fhir.audit_kinds import HUMAN
 from fhir_server.fhir.masking.project import Project
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.jobs import retention as work
@@ -23,6 +25,7 @@ from tests.store.sealed import sealed_store
 
 OLD = "2001-02-03"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+OPERATOR = Agent((HUMAN,), identifier="urn:operator", requestor=True)
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -46,7 +49,7 @@ async def test_a_certificate_hashes_what_was_said_not_how_it_was_sealed(store: S
     lines = [f"{each.location.replace('/_history', '')} {sha256(each.body).hexdigest()}" for each in versions]
     (line,) = await work.report(store, repository.tenant)
     assert line.kept.until == datetime(2011, 2, 3, tzinfo=UTC).date()
-    (certificate,) = await work.run(store, repository.tenant, [line], Approval(("ann", "bo")), NOW)
+    (certificate,) = await work.run(store, repository.tenant, [line], Approval(("ann", "bo"), OPERATOR), NOW)
     (record,) = certificate.content["records"]
     assert record["digest"] == sha256("\n".join(sorted(lines)).encode()).hexdigest()
     assert await store.certificates.fault(certificate) is None
