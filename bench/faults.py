@@ -34,6 +34,9 @@ PLAIN: tuple[Write, ...] = (create, update)
 """Writes that are no transactions: those are always by majority."""
 
 BEHIND = 0.2
+WRITERS = 8
+MOSTLY_CREATES: tuple[Write, ...] = (*(create for _ in range(12)), *KINDS)
+"""What writers of the big run do in turn: most writes are no transactions."""
 
 
 def durable(members: ReplicaSet, name: str) -> Any:
@@ -98,17 +101,18 @@ async def kills(
     each: int,
     *,
     lag: int = 5,
+    writing: int = WRITERS,
     make: Any = durable,
     kinds: tuple[Write, ...] = tuple(KINDS),
 ) -> Finding:
-    """So many kills, with at least so many acknowledged writes before each; before some of them the others lag."""
+    """So many kills, with on average so many acknowledged writes between them; before some of them the others lag."""
     async with make(members, name) as store:
-        async with Writers(await tenant_of(store), kinds) as writers:
+        async with Writers(await tenant_of(store), kinds, writing) as writers:
             for number in range(count):
-                await writers.more(each)
+                await writers.reached(each * (number + 1))
                 await killed(members, BEHIND if number % lag == lag - 1 else 0.0)
                 _tell(f"{name}: kill {number + 1} of {count}, {len(writers.account.acknowledged):,} acknowledged")
-            await writers.more(each)
+            await writers.reached(each * (count + 1))
         return found(writers.account, await present(members, name))
 
 
@@ -129,13 +133,16 @@ def _tell(line: str) -> None:
 
 async def measured(members: ReplicaSet, chosen: argparse.Namespace) -> dict[str, Finding]:
     each = -(-chosen.writes // (chosen.kills + 1))
+    many = chosen.writers
     return {
-        f"{chosen.kills} kills of the primary": await kills(members, "durable", chosen.kills, each),
+        f"{chosen.kills} kills of the primary": await kills(
+            members, "durable", chosen.kills, each, writing=many, kinds=MOSTLY_CREATES
+        ),
         f"{chosen.pauses} pauses of the primary, {chosen.pause:g} s each": await pauses(
             members, "paused", chosen.pauses, chosen.pause
         ),
         f"control: {chosen.control} kills with write concern 1": await kills(
-            members, "careless", chosen.control, each, lag=2, make=careless, kinds=PLAIN
+            members, "careless", chosen.control, each, lag=2, writing=many, make=careless, kinds=PLAIN
         ),
     }
 
@@ -155,6 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--writes", type=int, default=100_000, help="acknowledged at least, of the kills")
+    parser.add_argument("--writers", type=int, default=WRITERS)
     parser.add_argument("--pauses", type=int, default=3)
     parser.add_argument("--pause", type=float, default=15.0, help="seconds")
     parser.add_argument("--control", type=int, default=10, help="kills with write concern 1")

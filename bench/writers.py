@@ -132,7 +132,10 @@ class Writers:
 
     async def more(self, count: int) -> None:
         """Until so many more are acknowledged."""
-        wanted = len(self.account.acknowledged) + count
+        await self.reached(len(self.account.acknowledged) + count)
+
+    async def reached(self, wanted: int) -> None:
+        """Until so many are acknowledged."""
         while len(self.account.acknowledged) < wanted and not any(each.done() for each in self._tasks):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

@@ -26,8 +26,7 @@ from fhir_server.cli.common import (
     show,
     tenant_of,
 )
-from fhir_server.fhir.audit import APPLICATION, Agent, thing
-from fhir_server.fhir.audit_kinds import happened
+from fhir_server.cli.recording import recorded
 from fhir_server.settings import Settings
 from fhir_server.store.backup import changing, creating, restoring, verifying
 from fhir_server.store.backup.archive import Header
@@ -168,10 +167,10 @@ async def _made(store: Store, kek: Kek, to: Path, tenant: str, since: Path | Non
 
 async def _record(store: Store, kind: str, tenants: Iterable[str], header: Header) -> None:
     """In the journal of each tenant whose data left the store, or came into it."""
-    command = Agent((APPLICATION,), display=f"fhir-server {kind}", requestor=True)
-    about = thing("Data Repository", header.file_name, ("moment", f"{verifying.at(header):%Y-%m-%dT%H:%M:%SZ}"))
+    moment = f"{verifying.at(header):%Y-%m-%dT%H:%M:%SZ}"
     for each in sorted({each.name for each in await store.tenants.list()} & set(tenants)):
-        await store.journal.record(each, happened(kind, datetime.now(UTC), command, entities=(about,)))
+        async with recorded(store, each, kind, header.id, of=header.kind, moment=moment):
+            pass
 
 
 def _kek(chosen: Settings, key_file: Path | None) -> Kek:

@@ -26,7 +26,8 @@ def recorded(mongo_url: str, database_name: str) -> list[tuple[str, str]]:
     """Which events there are, and of which tenants."""
     with MongoClient[dict[str, Any]](mongo_url) as client:
         found = client[database_name].audit.find({}, {"body": 1, "t": 1}).sort("lu").to_list()
-    return [(json.loads(each["body"])["subtype"][-1]["display"], each["t"]) for each in found]
+    events = [(json.loads(each["body"])["subtype"][-1]["display"], each["t"]) for each in found]
+    return [(what, tenant) for what, tenant in events if "Backup" in what]
 
 
 def test_a_tenant_there_and_back(
@@ -48,6 +49,31 @@ def test_a_tenant_there_and_back(
     again = command("backup", "restore", made["files"][0], "--key-file", key)
     assert again.exit_code == 1
     assert "has a tenant 'acme' already" in again.output
+
+
+def test_a_whole_store_into_another(
+    command: Command,
+    answer: Callable[..., Any],
+    key: str,
+    tmp_path: Path,
+    mongo_url: str,
+    database_name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In which a server has run already; afterwards the audit trail is whole."""
+    assert command("tenant", "create", "whole").exit_code == 0
+    for _ in range(2):
+        made = answer("backup", "create", "--to", str(tmp_path), "--key-file", key)
+    monkeypatch.setenv("FHIR_DATABASE", f"{database_name}_2")
+    with MongoClient[dict[str, Any]](mongo_url) as client:
+        client[f"{database_name}_2"].audit_writers.insert_many(
+            [{"_id": "keeper", "owner": "x"}, {"_id": "|p1", "p": "p1"}]
+        )
+        restored = answer("backup", "restore", made["files"][0], "--key-file", key)
+        assert "whole" in restored["tenants"]
+        verified = command("audit", "verify", "--tenant", "whole")
+        assert verified.exit_code == 0, verified.output
+        client.drop_database(f"{database_name}_2")
 
 
 def test_verify_says_what_is_wrong(command: Command, answer: Callable[..., Any], key: str, tmp_path: Path) -> None:

@@ -21,13 +21,13 @@ from fhir_server.store.repository import Repository
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("durability"),
+    pytest.mark.xdist_group("replica-set"),
     pytest.mark.usefixtures("sockets_of_the_driver"),
 ]
 
 KILLS = int(os.environ.get("FHIR_TEST_PRIMARY_KILLS", "3"))
 PAUSE = float(os.environ.get("FHIR_TEST_PRIMARY_PAUSE", "4"))
-AT_ONCE = 12.0
+AT_ONCE = 20.0
 """Seconds within which every write must be answered, whatever happened."""
 
 

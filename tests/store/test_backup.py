@@ -311,6 +311,7 @@ async def test_a_store_in_memory_has_none(memory_store: Store, kek: FileKek, tmp
 
 async def test_a_folder_is_listed_without_a_key(filled: Store, kek: FileKek, tmp_path: Path) -> None:
     made = await create(filled, kek, tmp_path / "out", tenant="acme")
+    (tmp_path / "out/half.fhirbackup").write_bytes(made.path.read_bytes()[:40])
     found = verifying.listed(tmp_path / "out")
     assert {(path, header.kind, header.tenant) for path, header in found} == {
         (made.files[0], "full", "acme"),

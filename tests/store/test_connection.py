@@ -176,4 +176,4 @@ async def test_every_write_waits_for_majority_and_journal(mongo_url: str, store:
 
 def check_durable(store: Store) -> None:
     for collection in (*store.common.personal, store.common.migrations, store.tenants._collection):
-        assert collection.write_concern.document == {"w": "majority", "j": True}
+        assert collection.write_concern.document == {"w": "majority", "j": True, "wtimeout": 10_000}

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from bson.raw_bson import RawBSONDocument
 
-from fhir_server.store.backup.archive import Header, key_of
+from fhir_server.store.backup.archive import SUFFIX, Header, key_of
 from fhir_server.store.backup.creating import LAYOUT, Made, Told, explained, quiet
 from fhir_server.store.backup.replaying import apply, compare
 from fhir_server.store.backup.sources import COMMON, blocks, place_name
@@ -90,7 +90,7 @@ async def _chosen(kek: Kek, paths: list[Path], until: datetime | None) -> Chosen
     wanted = chain(paths, until)
     made = [await verify(path, kek) for path, _ in wanted]
     last = made[-1]
-    beside = paths[0].parent / f"{last.header.family}.keys.fhirbackup"
+    beside = paths[0].parent / f"{last.header.family}.keys{SUFFIX}"
     keys = await verify(beside, kek) if beside.exists() else None
     if keys is None and last.manifest.keys:
         raise StoreError(f"{beside.name} is not beside {paths[0].name}: without these keys nothing of it can be read.")

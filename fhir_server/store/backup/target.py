@@ -13,8 +13,12 @@ from fhir_server.store.backup.sources import COMMON, RawCollection, Source, of_t
 from fhir_server.store.backup.tally import Tally, split
 from fhir_server.store.codec import RAW
 from fhir_server.store.connection import Store
+from fhir_server.store.database import DURABLE
 from fhir_server.store.errors import StoreError
-from fhir_server.store.layout import TENANTS
+from fhir_server.store.layout import AUDIT_WRITERS, TENANTS, Document, key_range
+
+SIGNS: Document = {"$or": [{"_id": key_range("")}, {"_id": "keeper"}]}
+"""What processes that record events left behind before there was any."""
 
 RESTORING = "restoring"
 """In the collection of migrations: what was not finished."""
@@ -50,6 +54,8 @@ class Target:
             raise StoreError(self._occupied(f"a tenant '{self.tenant}'" if self.tenant else "tenants"))
         if await migrations.find_one({"_id": RESTORING, "tenant": self.tenant}):
             await self.clear()
+        if not self.tenant and (writers := self.every.get((COMMON, AUDIT_WRITERS))):
+            await _removed(writers, SIGNS)
         for source in self.every.values():
             if await source.collection.find_one(source.scope):
                 raise StoreError(self._occupied(f"documents in {source.name}"))
@@ -60,7 +66,7 @@ class Target:
 
     async def clear(self) -> None:
         for source in self.every.values():
-            await source.collection.delete_many(source.scope)
+            await _removed(source, source.scope)
         await self.store.common.migrations.delete_one({"_id": RESTORING})
 
     def collection(self, place: str, name: str) -> RawCollection:
@@ -84,3 +90,8 @@ class Target:
     async def settled(self) -> None:
         """When a majority has everything that was written: this write comes after it."""
         await self.store.common.migrations.update_one({"_id": RESTORING}, {"$set": {"written": datetime.now(UTC)}})
+
+
+async def _removed(source: Source, found: Document) -> None:
+    """By majority, as everything is read afterwards."""
+    await source.collection.with_options(write_concern=DURABLE).delete_many(found)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
 import msgspec
 
-from fhir_server.store.backup.archive import Broken, Frame, Header, frames, key_of, read_header
+from fhir_server.store.backup.archive import SUFFIX, Broken, Frame, Header, frames, key_of, read_header
 from fhir_server.store.backup.creating import Made, Told, quiet
 from fhir_server.store.backup.tally import Manifest, Tally, differences, split
 from fhir_server.store.errors import StoreError
@@ -59,8 +60,11 @@ def parts(path: Path, key: bytes, manifest: Callable[[Manifest], object] = lambd
 
 
 def listed(folder: Path) -> list[tuple[Path, Header]]:
-    """The backups of a folder, the oldest first; their headers are believed."""
-    found = [(path, read_header(path)) for path in folder.glob("*.fhirbackup")]
+    """The backups of a folder, the oldest first; their headers are believed. What has none is passed over."""
+    found = []
+    for path in folder.glob(f"*{SUFFIX}"):
+        with suppress(Broken):
+            found.append((path, read_header(path)))
     return sorted(found, key=lambda pair: (pair[1].family, pair[1].moment, pair[1].kind))
 
 
