@@ -37,8 +37,9 @@ async def run(store: Store, url: str, *tables: str) -> Report:
 
 
 async def stored(store: Store, **wanted: Any) -> list[dict[str, Any]]:
-    documents = store.common.resources.find({"t": "mk-family", "del": False, **wanted})
-    return [json.trusted(bytes(each["body"])) async for each in documents]
+    found = {"t": "mk-family", "del": False, **wanted}
+    places = (store.common.resources, store.common.audit)
+    return [json.trusted(bytes(each["body"])) for place in places async for each in place.find(found)]
 
 
 def codes(resource: dict[str, Any]) -> list[dict[str, str]]:

@@ -60,7 +60,8 @@ async def test_rows_add_up_and_every_resource_is_valid(run: Run) -> None:
         assert set(each.counts) <= set(STATUSES)
     tenant = await run.store.tenants.get(run.tenant)
     assert tenant is not None
-    documents = [each async for each in run.store.common.resources.find({"t": run.tenant, "del": False})]
+    places = (run.store.common.resources, run.store.common.audit)
+    documents = [each for place in places async for each in place.find({"t": run.tenant, "del": False})]
     records = await run.store.common.features.count_documents({"tenant_id": run.tenant})
     assert len(documents) + records == sum(sum(each.resources.values()) for each in report.tables)
     assert records
