@@ -40,7 +40,10 @@ class Sealed:
         return envelope.seal(key, plaintext, Place(self.tenant, kind, name))
 
     async def opened(self, kind: str, name: str, kept: bytes) -> bytes:
-        return (await self.open([(bytes(kept), Place(self.tenant, kind, name))]))[0] or b""
+        (found,) = await self.open([(bytes(kept), Place(self.tenant, kind, name))])
+        if found is None:  # Its key was destroyed, which is refused as long as it opens anything.
+            raise alarm()
+        return found
 
     async def digest(self, text: str) -> str:
         return (await self.vault.purpose_key(self.tenant, CLAIMS)).mac(text.encode()).hex()
@@ -110,7 +113,7 @@ class UnderSeal:
         return kept
 
     async def expect(self, documents: Sequence[Document]) -> None:
-        await self.seals.patients(each for each in documents if each["body"])
+        await self.seals.patients(each for each in documents if each["body"] and each["rt"] not in UNSEALED)
 
     async def remove(self, documents: Iterable[Document]) -> None:
         await self.kept.remove(documents)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from multiprocessing import get_context
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fhir_server.crypto.aead import NONCE_BYTES, SealBroken
@@ -23,9 +23,11 @@ KEY = Key("data/1", RAW)
 PLACE = Place("acme", "Patient", "p1", "3")
 NONCES = int(os.environ.get("FHIR_TEST_NONCES", "20000"))
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 places = st.builds(Place, *[st.text(max_size=8)] * 4)
 
 
+@unhurried
 @given(st.binary(), places)
 def test_what_was_sealed_opens_and_names_its_key(plaintext: bytes, place: Place) -> None:
     blob = seal(KEY, plaintext, place)
@@ -33,6 +35,7 @@ def test_what_was_sealed_opens_and_names_its_key(plaintext: bytes, place: Place)
     assert key_id(blob) == "data/1"
 
 
+@unhurried
 @given(places, places)
 def test_it_opens_in_no_other_place(one: Place, other: Place) -> None:
     blob = seal(KEY, b"secret", one)
