@@ -15,7 +15,7 @@ from fhir_server.mapping.outcome import Report, TableReport
 from fhir_server.mapping.run import Migration, Progress
 from fhir_server.mapping.source import Span
 from fhir_server.store.mapping_runs import MappingRuns
-from fhir_server.store.repository import now
+from fhir_server.store.surroundings import now
 
 OVERLAP = timedelta(minutes=5)
 DAILY = timedelta(days=1)

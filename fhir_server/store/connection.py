@@ -51,13 +51,14 @@ from fhir_server.store.processes import Processes
 from fhir_server.store.recording import Recording
 from fhir_server.store.reencryption import Reencryption
 from fhir_server.store.reindex import Reindexing
-from fhir_server.store.repository import Clock, Repository, now
+from fhir_server.store.repository import Repository
 from fhir_server.store.revocations import Revocations
 from fhir_server.store.sealing import Sealed, UnderSeal
 from fhir_server.store.sessions import KeptSessions
 from fhir_server.store.shelf import Shelf
 from fhir_server.store.signing import Signing
 from fhir_server.store.step_up import StepUps
+from fhir_server.store.surroundings import Clock, Surroundings, now
 from fhir_server.store.tenants import Tenant, Tenants
 from fhir_server.store.upstream import Upstreams
 from fhir_server.store.users import Users
@@ -127,10 +128,7 @@ class Store:
         async def latest() -> Tenant:
             return kept(await self.tenants.latest(tenant.name))
 
-        return Repository(
-            place,
-            kept(tenant),
-            caller,
+        around = Surroundings(
             clock=clock,
             new_id=new_id,
             shelf=self._shelf,
@@ -138,9 +136,9 @@ class Store:
             latest=latest,
             mark=None if self.journal.off else self.journal.marked,
             signing=self.signing,
-            recording=recording,
             hiding=self.consents,
         )
+        return Repository(place, kept(tenant), caller, around, recording=recording)
 
     def deferred(self, tenant: Tenant) -> Deferred:
         """Bundles of a tenant that are answered later."""

@@ -24,8 +24,9 @@ from fhir_server.search.parse import parse
 from fhir_server.search.plan import plan
 from fhir_server.store.database import Database
 from fhir_server.store.errors import mongo_errors
-from fhir_server.store.repository import Clock, Repository, now
+from fhir_server.store.repository import Repository
 from fhir_server.store.rules import number_key
+from fhir_server.store.surroundings import Clock, now
 from fhir_server.store.tenants import Tenant, Tenants
 
 MOST: Final = 50_000

@@ -20,7 +20,7 @@ from fhir_server.access.grant import LEVELS, Grant
 from fhir_server.access.right import Right
 from fhir_server.store.connection import Store
 from fhir_server.store.features import FeatureRecords
-from fhir_server.store.repository import Clock, now
+from fhir_server.store.surroundings import Clock, now
 from fhir_server.store.tenants import Tenant
 
 ACCOUNT = "accounts/user"
