@@ -136,8 +136,9 @@ class Denials:
 
     @property
     def size(self) -> int:
-        """How many patients it is about."""
-        return len({each.patient for each in self._rules})
+        """How many patients a query has to name."""
+        whole, partial = self._decided(self.situation.actions(Right.READ))
+        return len(whole) + sum(map(len, partial.values()))
 
     def everywhere(self, right: Right) -> list[Filter]:
         """Of patients whose whole record is forbidden, what is in their compartments."""
@@ -163,8 +164,12 @@ class Denials:
         if actions not in self._sorted:
             whole: set[str] = set()
             partial: dict[Node, list[str]] = {}
+            alike: dict[int, list[Node]] = {}
             for rule in self._rules:
-                for node in self._nodes(rule, actions):
+                # Most consents of a practice say the same, and are one object; see `store.consents`.
+                if id(rule.provision) not in alike:
+                    alike[id(rule.provision)] = list(self._nodes(rule, actions))
+                for node in alike[id(rule.provision)]:
                     if node.total:
                         whole.add(rule.patient)
                     else:

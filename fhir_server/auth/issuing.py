@@ -69,6 +69,7 @@ class Issuing:
             client_id=client.client_id,
             scope=" ".join(scopes),
             ttl=BACKEND,
+            more={"clearance": client.clearance.split()} if client.clearance else None,
         )
         return _answer(token, BACKEND, scopes)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from fhir_server.access.clearance import Clearance, InvalidClearance
 from fhir_server.auth import registration
 from fhir_server.auth.register import metadata
 from fhir_server.auth.registration import Registered, Unregistrable
@@ -174,6 +175,37 @@ def approve(
     _changed(settings(mongo_url=mongo_url, data_dir=data_dir), tenant, client_id, as_json, approved=True)
 
 
+@app.command()
+def clear(
+    client_id: ClientId,
+    clearance: Annotated[str, typer.Argument(help="Labels, such as 'R HIV'; 'N' is what a service has without.")],
+    tenant: TenantName,
+    mongo_url: MongoUrl = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Clear a backend service for labelled resources; tokens that it has now are good no more.
+
+    [bold]Example[/]
+
+      fhir-server client clear nightly 'R clinical' --tenant riverside
+    """
+    try:
+        words = str(Clearance.parse(clearance.split()))
+    except InvalidClearance as problem:
+        fail(str(problem), code=2)
+    chosen = settings(mongo_url=mongo_url, data_dir=data_dir)
+
+    async def work(found: Store) -> Client:
+        async with recorded(found, tenant, "client", client_id, clearance=words):
+            changed = await found.clients.change(tenant, client_id, clearance=words)
+            await found.revocations.revoke(tenant, "client", client_id)
+        return changed
+
+    client = in_store(chosen, work)
+    show(_described(client), as_json, lambda: f"The client [bold]{client_id}[/] is cleared for {words}.")
+
+
 def _changed(chosen: Settings, tenant: str, client_id: str, as_json: bool, **changes: bool) -> None:
     async def work(found: Store) -> Client:
         async with recorded(found, tenant, "client", client_id, **changes):
@@ -203,7 +235,12 @@ def _state(client: Client) -> str:
 
 
 def _described(client: Client) -> dict[str, Any]:
-    return {**metadata(Registered(client)), "kind": client.kind, "status": _state(client)}
+    return {
+        **metadata(Registered(client)),
+        "kind": client.kind,
+        "status": _state(client),
+        "clearance": client.clearance or "N",
+    }
 
 
 def _said(made: Registered) -> str:

@@ -42,6 +42,8 @@ class Client:
     jwks_uri: str | None = None
     approved: bool = True
     disabled: bool = False
+    clearance: str = ""
+    """Labels that it is cleared for where it acts for nobody; see `access.clearance`."""
     created: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
 
     @property

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from fhir_server.access.caller import Caller
 from fhir_server.access.concealment import CONSENTS
 from fhir_server.access.denials import Denials, Situation, purposes
-from fhir_server.access.provision import Rule, rule_of
+from fhir_server.access.provision import Provision, Rule, rule_of
 from fhir_server.fhir import json
 from fhir_server.fhir.outcome import too_costly
 from fhir_server.fhir.resource import Resource
@@ -49,6 +49,8 @@ class Known:
 
     number: int = 0
     rules: dict[str, Rule] = field(default_factory=dict)
+    said: dict[Provision, Provision] = field(default_factory=dict)
+    """Each provision once, however many consents have it."""
     actors: frozenset[str] = frozenset()
     denials: dict[Any, Denials] = field(default_factory=dict)
     callers: WeakKeyDictionary[Caller, Caller] = field(default_factory=WeakKeyDictionary)
@@ -58,7 +60,8 @@ class Known:
             rule = rule_of(consent) if consent else None
             self.rules.pop(name, None)
             if rule is not None:
-                self.rules[name] = rule
+                said = self.said.setdefault(rule.provision, rule.provision)
+                self.rules[name] = Rule(rule.patient, said)
         self.number = number
         self.actors = frozenset(each for rule in self.rules.values() for each in rule.provision.everyone)
         self.denials.clear()

@@ -44,10 +44,14 @@ def test_a_client_from_registration_to_end(answer: Answer, command: Command) -> 
     assert "is active" in command("client", "approve", "app", "-t", "riverside").stdout
 
 
-def test_a_backend_service_has_keys(answer: Answer, keys: str) -> None:
+def test_a_backend_service_has_keys(answer: Answer, command: Command, keys: str) -> None:
     words = ("-t", "riverside", "--backend", "--scope", "system/*.rs", "--id", "nightly")
     made = answer("client", "add", "Nightly", *words, "--jwks", keys)
     assert made["grant_types"] == ["client_credentials"]
+    cleared = answer("client", "clear", "nightly", "R HIV", "-t", "riverside")
+    assert cleared["clearance"] == "R HIV"
+    refused = command("client", "clear", "nightly", "XX", "-t", "riverside")
+    assert (refused.exit_code, "is no clearance" in " ".join(refused.stderr.split())) == (2, True)
     moved = answer("client", "rotate", "nightly", "-t", "riverside", "--jwks-uri", "https://nightly.example/jwks")
     assert moved["jwks_uri"] == "https://nightly.example/jwks"
     assert "jwks" not in moved

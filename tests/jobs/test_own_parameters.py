@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -120,7 +121,7 @@ async def test_however_it_writes(store: Store, tenant: str, way: str) -> None:
 async def test_who_knows_nothing_newer_is_refused(store: Store, tenant: str) -> None:
     """The database itself refuses: it is no matter of what a process knows."""
     repository = await outdated(store, tenant)
-    repository._latest = None
+    repository._around = replace(repository._around, latest=None)
     with pytest.raises(FhirError, match="have just changed") as problem:
         await repository.create(patient("new"))
     assert problem.value.status == 503

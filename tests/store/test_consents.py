@@ -86,12 +86,12 @@ async def test_the_first_one_of_a_tenant_is_told_to_every_process(
     assert not await finds(await seen_by(store, repository.tenant))
 
 
-async def test_it_holds_and_ends_at_once(store: Store) -> None:
-    tenant, repository = await filled(store)
+async def test_it_holds_and_ends_at_once(any_store: Store) -> None:
+    tenant, repository = await filled(any_store)
     for _ in range(3):
-        assert await finds(await seen_by(store, tenant))
+        assert await finds(await seen_by(any_store, tenant))
         await repository.update(consent({"type": "deny"}))
-        assert not await finds(await seen_by(store, tenant))
+        assert not await finds(await seen_by(any_store, tenant))
         await repository.delete("Consent", "c1")
 
 

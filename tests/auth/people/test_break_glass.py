@@ -153,6 +153,14 @@ async def test_i87_another_patient_is_not_brought_along(emergency: Emergency, op
     assert "oSUD" not in (await emergency.asks(token, "GET Observation")).text
 
 
+async def test_i87_a_batch_opens_no_more(emergency: Emergency, opened: dict[str, Any]) -> None:
+    urls = ["Patient/p1", "Observation/o0", "Observation/o1", "Patient/p1/Observation"]
+    entries = [{"request": {"method": "GET", "url": each}} for each in urls]
+    bundle = {"resourceType": "Bundle", "type": "batch", "entry": entries}
+    answer = (await emergency.asks(opened["access_token"], "POST ", bundle)).json()
+    assert [each["response"]["status"][:3] for each in answer["entry"]] == ["403", "200", "404", "403"]
+
+
 async def test_i87_nothing_is_opened_without_what_makes_it_accountable(emergency: Emergency) -> None:
     word = await emergency.word()
     wrong: list[dict[str, str]] = [
