@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 from pymongo import AsyncMongoClient
 
+from fhir_server.crypto import ecdsa
 from fhir_server.store import chains, journal, keeping
 from fhir_server.store.anchor import AnchorFile, anchored
 from fhir_server.store.connection import Store, opened
@@ -64,6 +65,21 @@ async def original(mongo_url: str, database: str, tmp_path_factory: pytest.TempP
     patient.undo()
     async with opened(mongo_url=mongo_url, database=database) as store:
         return await copied(store, TENANT, list(anchored(path, TENANT)))
+
+
+@pytest.fixture(autouse=True)
+def signatures_are_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same signature of the same statement, thousands of times: most of the time of a long run."""
+    known: dict[tuple[str, bytes, bytes], bool] = {}
+    is_good = ecdsa.is_good
+
+    def remembered(public: dict[str, Any], statement: bytes, signed: bytes) -> bool:
+        asked = (public["kid"], statement, signed)
+        if asked not in known:
+            known[asked] = is_good(public, statement, signed)
+        return known[asked]
+
+    monkeypatch.setattr(ecdsa, "is_good", remembered)
 
 
 def verification(copy: Copy, *stretched: Any) -> Verification:
