@@ -109,7 +109,7 @@ async def test_tampering_is_found(original: Copy, tampering: Tampering, counted:
     for number in range(PLACES):
         copy, entry = original.changed(), chance.choice(events)
         tampering(copy, entry, chance)
-        part = stretch(places, entry) if EVENTS > WHOLE else ()
+        part = stretch(places, copy, entry) if EVENTS > WHOLE else ()
         if part and number < 20:
             assert await first_fault(verification(original, *part)) is None
         found = await first_fault(verification(copy, *part))
