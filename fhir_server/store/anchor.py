@@ -25,7 +25,7 @@ class Anchored(msgspec.Struct, frozen=True, omit_defaults=True):
     at: str
     hash: str = ""
     root: str = ""
-    events: int = 0
+    entries: int = 0
     kid: str = ""
     erased: bool = False
 

@@ -126,7 +126,7 @@ def told(found: Checkpoint) -> Anchored:
     """What an anchor keeps of it."""
     at = moment_of(found.at).isoformat(timespec="milliseconds")
     root, own = found.root.hex(), found.hash.hex()
-    return Anchored(found.tenant, found.number, at, hash=own, root=root, events=found.entries, kid=found.kid)
+    return Anchored(found.tenant, found.number, at, hash=own, root=root, entries=found.entries, kid=found.kid)
 
 
 def key(tenant: str, number: int) -> str:

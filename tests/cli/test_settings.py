@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -44,3 +46,20 @@ def test_every_setting_is_described() -> None:
 )
 def test_loopback_is_told_apart(host: str, local: bool) -> None:
     assert is_loopback(host) is local
+
+
+def test_what_is_guarded_and_kept_is_recorded() -> None:
+    assert Settings().audited
+    assert not any(Settings(**{name: value}).audited for name, value in OFF.items())  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="without audit nobody learns who saw what"):
+        Settings(audit=False, host="0.0.0.0")
+
+
+OFF = {"audit": False, "no_auth": True, "memory": True}
+
+
+def test_a_mongodb_of_our_own_has_an_anchor_beside_its_data(tmp_path: Path) -> None:
+    assert Settings(data_dir=tmp_path).anchor == tmp_path / "audit-anchor.jsonl"
+    assert Settings(data_dir=tmp_path, audit_anchor=tmp_path / "a").anchor == tmp_path / "a"
+    assert Settings(memory=True).anchor is None
+    assert Settings(mongo_url="mongodb://db").anchor is None

@@ -55,13 +55,16 @@ async def copied(store: Store, tenant: str, anchored: list[Anchored]) -> Copy:
 class Read:
     """What `Recorded` reads from a database, from a copy; of a stretch of it, where one is given."""
 
-    def __init__(self, copy: Copy, keys: slice = slice(None), places: slice = slice(None)) -> None:
+    def __init__(self, copy: Copy, keys: slice = slice(None), places: slice = slice(None), of: Sorted | None = None):
+        """`of` is what the copy was made of: then only what differs is put in order again."""
         self.copy = copy
         every = sorted(copy.chain)
         self._entries = [copy.chain[key] for key in every[keys]]
         self._cut = set() if keys.stop is None else {copy.chain[key]["w"] for key in every[keys.stop :][:1]}
-        self._by_time = sorted((each for each in copy.chain.values() if each["e"]), key=_when)[places]
-        self._events = sorted(copy.audit.values(), key=_stored)[places]
+        entries = copy.chain if of is None else of.near(copy.chain, of.copy.chain, of.by_time[places])
+        events = copy.audit if of is None else of.near(copy.audit, of.copy.audit, of.events[places])
+        self._by_time = sorted((each for each in entries.values() if each["e"]), key=_when)
+        self._events = sorted(events.values(), key=_stored)
 
     async def entries(self) -> AsyncIterator[Document]:
         for each in self._entries:
@@ -106,16 +109,28 @@ def _stored(document: Document) -> tuple[Any, str]:
 
 @dataclass
 class Sorted:
-    """The places of what is recorded before anybody has tampered with it."""
+    """What is recorded, in order, before anybody has tampered with it."""
 
+    copy: Copy
     keys: list[str]
-    times: list[tuple[Any, str]]
     entries: list[Entry]
+    by_time: list[str]
+    events: list[str]
+    times: list[tuple[Any, str]]
 
     @classmethod
     def of(cls, copy: Copy) -> Sorted:
         keys = sorted(copy.chain)
-        return cls(keys, sorted(map(_stored, copy.audit.values())), [rows.entry_in(copy.chain[key]) for key in keys])
+        entries = [rows.entry_in(copy.chain[key]) for key in keys]
+        by_time = sorted((key for key in keys if copy.chain[key]["e"]), key=lambda key: _when(copy.chain[key]))
+        events = sorted(copy.audit, key=lambda key: _stored(copy.audit[key]))
+        return cls(copy, keys, entries, by_time, events, [_stored(copy.audit[key]) for key in events])
+
+    @staticmethod
+    def near(found: dict[str, Document], before: dict[str, Document], keys: list[str]) -> dict[str, Document]:
+        """Those of these keys that are still there, and all that was changed or added."""
+        kept = {key: found[key] for key in keys if key in found}
+        return kept | {key: each for key, each in found.items() if before.get(key) is not each}
 
 
 Tampering = Callable[[Copy, Document, random.Random], None]
@@ -243,12 +258,13 @@ CLASSES: tuple[Tampering, ...] = (
 )
 
 
-def stretch(places: Sorted, entry: Document) -> tuple[slice, slice, Entry | None]:
-    """Around an entry: keys of entries, times of events, and the entry before the first of them."""
-    at = bisect_left(places.keys, entry["_id"])
+def stretch(places: Sorted, copy: Copy, entry: Document) -> tuple[slice, slice, Sorted, Entry | None]:
+    """Around an entry or, in the chain, one that was added: keys, places in time, what is before the first of them."""
+    added = [key for key in copy.chain if key not in places.copy.chain]
+    at = bisect_left(places.keys, added[0]) - 1 if added else bisect_left(places.keys, entry["_id"])
     first = max(0, at - MARGIN)
     before = places.entries[first - 1] if first else None
-    if before is not None and before.writer != entry["w"]:
-        first, before = bisect_left(places.keys, f"{entry['t']}|{entry['w']}"), None
+    if before is not None and before.writer != places.entries[at].writer:
+        first, before = bisect_left(places.keys, f"{entry['t']}|{places.entries[at].writer}"), None
     when = bisect_right(places.times, _when(entry))
-    return slice(first, at + MARGIN + 1), slice(max(0, when - MARGIN - 1), when + MARGIN), before
+    return slice(first, at + MARGIN + 1), slice(max(0, when - MARGIN - 1), when + MARGIN), places, before

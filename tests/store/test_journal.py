@@ -301,7 +301,7 @@ async def test_a_tenant_of_the_same_name_begins_anew(
         await own.journal.record("again", event())
         await own.journal.keeping.settle(own.common, tenant)
         (line,) = anchored(tmp_path / "anchor", "again")
-        assert (line.checkpoint, line.events) == (1, 2)
+        assert (line.checkpoint, line.entries) == (1, 2)
         await own.tenants.erase("again")
         assert list(anchored(tmp_path / "anchor", "again")) == []
         await asyncio.sleep(1.0)  # Tenants are told apart by the second they were created in.
