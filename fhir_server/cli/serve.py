@@ -46,9 +46,12 @@ def serve(
     tenant: Annotated[
         list[str] | None, typer.Option("--tenant", "-t", help="Create this tenant if it does not exist; repeatable.")
     ] = None,
-    no_auth: Annotated[bool, typer.Option("--no-auth", help="Ask for no tokens; loopback addresses only.")] = False,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Ask for no tokens and record nothing; loopback addresses only.")
+    ] = False,
     no_audit: Annotated[
-        bool, typer.Option("--no-audit", help="Record nothing; only together with --no-auth or --memory.")
+        bool,
+        typer.Option("--no-audit", help="Record nothing, as with --no-auth and --memory; loopback addresses only."),
     ] = False,
     mongo_url: MongoUrl = None,
     data_dir: DataDir = None,
