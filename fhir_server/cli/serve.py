@@ -21,7 +21,7 @@ from fhir_server.settings import METRICS_DIRECTORY, Settings
 from fhir_server.store import mongod
 from fhir_server.store.connection import opened
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 GRACE_SECONDS = 10
 """How long requests in flight may take after Ctrl-C."""
@@ -46,8 +46,13 @@ def serve(
     tenant: Annotated[
         list[str] | None, typer.Option("--tenant", "-t", help="Create this tenant if it does not exist; repeatable.")
     ] = None,
-    no_auth: Annotated[bool, typer.Option("--no-auth", help="Ask for no tokens; loopback addresses only.")] = False,
-    no_audit: Annotated[bool, typer.Option("--no-audit", help="Record nothing; loopback addresses only.")] = False,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Ask for no tokens and record nothing; loopback addresses only.")
+    ] = False,
+    no_audit: Annotated[
+        bool,
+        typer.Option("--no-audit", help="Record nothing, as with --no-auth and --memory; loopback addresses only."),
+    ] = False,
     mongo_url: MongoUrl = None,
     data_dir: DataDir = None,
     memory: Memory = False,
