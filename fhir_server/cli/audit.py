@@ -37,7 +37,9 @@ from fhir_server.store.recorded import BATCH, Recorded
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.verification import Fault, Verification
 
-app = typer.Typer(no_args_is_help=True, help="Verify, follow and export the record of what was done.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Verify, follow and export the record of what was done."
+)
 
 LOOK = 1.0
 """Seconds between two looks for new events."""

@@ -36,7 +36,7 @@ from fhir_server.store.connection import Store
 from fhir_server.store.kek.adapters import kek_of
 from fhir_server.store.kek.port import Kek
 
-app = typer.Typer(no_args_is_help=True, help="Make, check, list and restore backups.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Make, check, list and restore backups.")
 
 KeyFile = Annotated[
     Path | None,

@@ -12,7 +12,9 @@ from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, in
 from fhir_server.store.certificates import Certificate
 from fhir_server.store.connection import Store
 
-app = typer.Typer(no_args_is_help=True, help="List and show the certificates of what was destroyed.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="List and show the certificates of what was destroyed."
+)
 
 
 @app.command("list")

@@ -32,7 +32,9 @@ from fhir_server.settings import Settings
 from fhir_server.store.clients import Client, Kind
 from fhir_server.store.connection import Store
 
-app = typer.Typer(no_args_is_help=True, help="Register, list, rotate, approve and disable clients.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Register, list, rotate, approve and disable clients."
+)
 
 ClientId = Annotated[str, typer.Argument(help="Id of the client.")]
 KeyFile = Annotated[

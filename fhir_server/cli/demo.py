@@ -34,7 +34,7 @@ from fhir_server.store.connection import Store, opened
 from fhir_server.store.mappings import MappingStates
 from seed.systems import SYSTEMS
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 TOKEN_SECONDS = 7 * 86_400
 WAIT_SECONDS = 60

@@ -14,7 +14,7 @@ from fhir_server.fhir.resource import LOCAL_REFERENCE
 from fhir_server.store.connection import Store
 from fhir_server.store.holds import Hold
 
-app = typer.Typer(no_args_is_help=True, help="Place, list and release legal holds.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Place, list and release legal holds.")
 
 Reason = Annotated[str, typer.Option(help="Why, for the record; it stays readable, so name the case and no patient.")]
 By = Annotated[str, typer.Option("--by", help="Who orders it, for the record.")]

@@ -27,7 +27,7 @@ from fhir_server.store.retirement import Retirement
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.vault import DATA
 
-app = typer.Typer(no_args_is_help=True, help="Rotate, rewrap and destroy keys.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Rotate, rewrap and destroy keys.")
 app.add_typer(keys_policy.app, name="policy")
 app.command("shred")(keys_shred.shred)
 

@@ -16,7 +16,7 @@ from fhir_server.jobs import key_policies
 from fhir_server.store.connection import Store
 from fhir_server.store.key_records import REPORTED, KeyRecords
 
-app = typer.Typer(no_args_is_help=True, help="Say when data keys are replaced.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Say when data keys are replaced.")
 
 Name = Annotated[str, typer.Argument(help="What the policy is called.")]
 

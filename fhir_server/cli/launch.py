@@ -16,7 +16,7 @@ from fhir_server.cli.common import DataDir, Json, MongoUrl, TenantName, fail, ru
 from fhir_server.cli.recording import recorded
 from fhir_server.opening import store_of
 
-app = typer.Typer(no_args_is_help=True, help="Begin launches out of an EHR.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Begin launches out of an EHR.")
 
 
 @app.callback()

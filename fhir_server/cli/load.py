@@ -20,7 +20,7 @@ from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.connection import Store
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 SHOWN = 20
 """Failures that are printed for a person; a program gets all of them."""

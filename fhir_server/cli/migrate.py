@@ -55,7 +55,7 @@ from fhir_server.mapping.shared_run import RANGE, begun
 from fhir_server.opening import store_of
 from fhir_server.store.mappings import MappingStates
 
-app = typer.Typer(no_args_is_help=True, help="Translate legacy rows into resources.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Translate legacy rows into resources.")
 
 
 @app.command()

@@ -31,7 +31,7 @@ from fhir_server.store.connection import Store
 from fhir_server.store.packages import Package
 from fhir_server.store.tenants import Tenant
 
-app = typer.Typer(no_args_is_help=True, help="Add, list and remove FHIR packages.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Add, list and remove FHIR packages.")
 
 ForTenant = Annotated[str | None, typer.Option("--tenant", "-t", help="The tenant that has it.")]
 ForAll = Annotated[bool, typer.Option("--all", help="All tenants have it.")]

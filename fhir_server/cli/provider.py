@@ -34,7 +34,11 @@ from fhir_server.store.connection import Store
 from fhir_server.store.upstream import Upstream
 from fhir_server.store.users import User, account_at, login
 
-app = typer.Typer(no_args_is_help=True, help="Let people of a tenant sign in with an identity provider elsewhere.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Let people of a tenant sign in with an identity provider elsewhere.",
+)
 
 Username = Annotated[str, typer.Argument(help="The name of the user here; case does not matter.")]
 

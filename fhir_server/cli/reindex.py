@@ -16,7 +16,7 @@ from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.jobs import Job
 
-app = typer.Typer(invoke_without_command=True, help="Make the search index of tenants again.")
+app = typer.Typer(invoke_without_command=True, add_completion=False, help="Make the search index of tenants again.")
 
 Tenants = Annotated[list[str] | None, typer.Option("--tenant", "-t", help="Only this tenant; repeatable.")]
 

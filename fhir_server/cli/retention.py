@@ -33,7 +33,11 @@ from fhir_server.store.purge import Purge
 from fhir_server.store.records import Heard, Records
 from fhir_server.store.tenants import Tenant
 
-app = typer.Typer(no_args_is_help=True, help="Show which records may go when, and destroy those whose time is over.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Show which records may go when, and destroy those whose time is over.",
+)
 
 SHOWN = 20
 """Persons that are listed for a person; a program gets all of them."""

@@ -14,7 +14,7 @@ from fhir_server.cli.common import Json, errors, fail, show
 from fhir_server.mapping.database import lacking, with_driver
 from seed.systems import SYSTEMS
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 System = StrEnum("System", {name.upper(): name for name in SYSTEMS})  # type: ignore[misc]

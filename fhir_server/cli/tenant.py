@@ -17,7 +17,9 @@ from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 from fhir_server.store.tenants import SETTINGS, Tenant
 
-app = typer.Typer(no_args_is_help=True, help="Create, list, clone, suspend, resume and erase tenants.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Create, list, clone, suspend, resume and erase tenants."
+)
 
 Name = Annotated[str, typer.Argument(help="Lower-case letters, digits and '-': it is part of every URL of the tenant.")]
 

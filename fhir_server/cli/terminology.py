@@ -26,7 +26,11 @@ from fhir_server.settings import Settings
 from fhir_server.store.concepts import Loaded, Row, name_of_load, name_of_system
 from fhir_server.store.repository import Repository
 
-app = typer.Typer(no_args_is_help=True, help="Load code systems from files, and the code tables of the mappings.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Load code systems from files, and the code tables of the mappings.",
+)
 
 TOGETHER = 2_000
 """Concepts that are written in one go."""

@@ -18,7 +18,7 @@ from fhir_server.fhir.resource import ID
 from fhir_server.opening import store_of
 from fhir_server.settings import Settings
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 HOUR = 3600
 

@@ -21,7 +21,11 @@ from fhir_server.store.connection import Store
 from fhir_server.store.features import FeatureRecords
 from fhir_server.store.users import User, login
 
-app = typer.Typer(no_args_is_help=True, help="Add, list, change and disable the people who may sign in to a tenant.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Add, list, change and disable the people who may sign in to a tenant.",
+)
 
 Username = Annotated[str, typer.Argument(help="The name to sign in with; case does not matter.")]
 FhirUser = Annotated[str | None, typer.Option("--fhir-user", help="The resource of this person: Practitioner/p1.")]
