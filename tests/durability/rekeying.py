@@ -16,7 +16,6 @@ from typing import Any
 
 from fhir_server.access.caller import Caller
 from fhir_server.fhir import json
-from fhir_server.fhir.outcome import FhirError
 from fhir_server.jobs import reencrypt
 from fhir_server.store.connection import Store
 from fhir_server.store.repository import Repository
@@ -77,8 +76,8 @@ class Traffic:
         began = monotonic()
         try:
             await work
-        except (FhirError, AssertionError) as problem:
-            self.failures.append(f"{what}: {problem}")
+        except Exception as problem:  # Whatever it is, nobody may see it.
+            self.failures.append(f"{what}: {problem!r}")
         self.counted[what] += 1
         self.longest = max(self.longest, monotonic() - began)
 
