@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.right import Right
-from fhir_server.fhir.version import Version
 from fhir_server.search import compartment
 from fhir_server.store import rules
 from fhir_server.store.database import Collection, Database
@@ -26,7 +24,6 @@ from fhir_server.store.tenants import Tenant
 from fhir_server.store.where import Where
 
 AUDIT = "AuditEvent"
-CONSENT = "Consent"
 PATIENT = "Patient"
 KIND = "retention/purge"
 HASHED = {"_id": 1, "rt": 1, "id": 1, "v": 1, "m": 1, "cmp": 1, "body": 1, "file": 1}
@@ -163,7 +160,7 @@ class Purge:
                 past = self._where().past(keys, Right.DELETE)
                 await self._removed([each async for each in self._read(self.database.history, past, NAMED)])
                 await forget_rows(self.database, self.tenant.name, keys)
-                await self._rules_forgotten([resource_id for name, resource_id in keys if name == CONSENT])
+                await rules.forget(self.database, self.tenant.name, [each for name, each in keys if name == rules.TYPE])
                 await self._bodies_removed(batch)
                 with mongo_writes:
                     await self.database.resources.delete_many(self._where().instances(keys, Right.DELETE))
@@ -184,13 +181,6 @@ class Purge:
         found = {"tenant_id": self.tenant.name, "feature": "sharing", "subject": {"$in": list(persons)}}
         with mongo_writes:
             await self.database.features.delete_many(found)
-
-    async def _rules_forgotten(self, consents: Iterable[str]) -> None:
-        """What Consents forbid is kept beside them: no process goes by it any more."""
-        for each in consents:
-            gone = Version(self.tenant.name, CONSENT, each, 0, datetime.now(UTC), "DELETE", b"")
-            with mongo_writes:
-                await rules.follow(self.database, gone, None, {})
 
     async def _read(self, collection: Collection, found: Filter, wanted: Filter) -> AsyncIterator[Document]:
         with mongo_errors:

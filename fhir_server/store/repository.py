@@ -37,8 +37,7 @@ from fhir_server.store.view import View
 
 T = TypeVar("T")
 
-CONSENT = "Consent"
-FOLLOWED = frozenset({definitions.TYPE, CONSENT})
+FOLLOWED = frozenset({definitions.TYPE, rules.TYPE})
 """Types of which a version changes more than itself: the two are one transaction."""
 CHANGES = 3
 """How often a write is begun again since its tenant has changed."""
@@ -262,7 +261,7 @@ class Repository(View):
             await self._unit.store(write)
             if self.recording is not None:
                 self.recording.trail.write(write)
-            if write.version.resource_type == CONSENT:
+            if write.version.resource_type == rules.TYPE:
                 await rules.follow(self._database, write.version, self._unit.session, self._unit.numbers)
             if self.own and write.version.resource_type == definitions.TYPE:
                 await definitions.follow(self.own, write.version, self._unit)

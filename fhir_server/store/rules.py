@@ -5,14 +5,18 @@ https://hl7.org/fhir/R4/consent.html
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Final
 
 from fhir_server.access.provision import essence, rule_of
 from fhir_server.fhir import json
 from fhir_server.fhir.version import Version
 from fhir_server.store.database import Database, Session
+from fhir_server.store.errors import mongo_writes
 from fhir_server.store.layout import key
 
+TYPE: Final = "Consent"
 NUMBER: Final = "number"
 RULE: Final = "rule"
 
@@ -34,6 +38,14 @@ async def follow(database: Database, version: Version, session: Session | None, 
     body = json.encode(essence(consent)) if consent and forbids else None
     change = {"$set": {"t": version.tenant, "n": numbers[version.tenant], "id": version.resource_id, "body": body}}
     await database.consents.update_one({"_id": name}, change, upsert=True, session=session)
+
+
+async def forget(database: Database, tenant: str, consents: Iterable[str]) -> None:
+    """What these Consents forbade is kept beside them: when they are destroyed, no process goes by it any more."""
+    for each in consents:
+        gone = Version(tenant, TYPE, each, 0, datetime.now(UTC), "DELETE", b"")
+        with mongo_writes:
+            await follow(database, gone, None, {})
 
 
 async def _next(database: Database, tenant: str, session: Session | None) -> int:

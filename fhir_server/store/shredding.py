@@ -16,6 +16,7 @@ from typing import Any, Final
 from pymongo import ReplaceOne
 
 from fhir_server.fhir.outcome import error, not_found
+from fhir_server.store import rules
 from fhir_server.store.approvals import approvers
 from fhir_server.store.certificates import Certificate
 from fhir_server.store.connection import Store
@@ -124,6 +125,8 @@ class Shredding:
                 await self._place.bodies.outdate(documents)
                 await self._place.history.bulk_write([_kept(each) for each in past], ordered=False)
                 await self._place.resources.bulk_write(graves, ordered=False)
+            consents = [each["id"] for each in documents if each["rt"] == rules.TYPE]
+            await rules.forget(self._place, self._tenant.name, consents)
         return len(documents)
 
     async def _emptied(self, keys: Sequence[str]) -> int:

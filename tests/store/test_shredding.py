@@ -158,6 +158,27 @@ async def test_no_byte_and_no_index_entry_stays(sealed: Store, tenant: Tenant) -
     assert (key["state"], "wrapped" in key) == ("destroyed", False)
 
 
+async def test_what_the_patient_forbade_goes_too(sealed: Store, tenant: Tenant) -> None:
+    consent = {
+        "resourceType": "Consent",
+        "id": "c1",
+        "status": "active",
+        "scope": {"coding": [{"code": "patient-privacy"}]},
+        "category": [{"coding": [{"code": "INFA"}]}],
+        "patient": {"reference": "Patient/p1"},
+        "policyRule": {"coding": [{"code": "OPTOUT"}]},
+        "provision": {"type": "deny"},
+    }
+    await as_system(sealed, tenant).update(consent)
+    rule = {"_id": f"{tenant.name}|rule|c1"}
+    kept = await sealed.common.consents.find_one(rule)
+    assert kept is not None
+    assert kept["body"]
+    await Shredding(sealed, tenant).shred(ORDER)
+    left = await sealed.common.consents.find_one(rule)
+    assert left is None or left["body"] is None
+
+
 async def test_nothing_more_is_kept_of_the_patient(sealed: Store, tenant: Tenant) -> None:
     await Shredding(sealed, tenant).shred(ORDER)
     assert await sealed.key_versions(tenant).gone() == {"p1"}
