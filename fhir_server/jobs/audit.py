@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.store.journal import Journal
+from fhir_server.store.tasks import beside
 
 log = logging.getLogger(__name__)
 
@@ -22,13 +23,8 @@ async def keeping(journal: Journal) -> AsyncIterator[None]:
     if journal.off:
         yield
         return
-    task = asyncio.create_task(_keep(journal))
-    try:
+    async with beside(_keep(journal)):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _keep(journal: Journal) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from fhir_server.store.connection import Store
+from fhir_server.store.tasks import beside
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +29,8 @@ class Round:
 
 @asynccontextmanager
 async def going(store: Store, rounds: Sequence[Round]) -> AsyncIterator[None]:
-    task = asyncio.create_task(_go(store, rounds))
-    try:
+    async with beside(_go(store, rounds)):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _go(store: Store, rounds: Sequence[Round]) -> None:

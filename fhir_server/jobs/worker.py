@@ -11,6 +11,7 @@ from fhir_server.fhir.outcome import FhirError
 from fhir_server.jobs.running import SHARE, Kinds, run
 from fhir_server.store.connection import Store
 from fhir_server.store.jobs import LeaseLost, new_owner
+from fhir_server.store.tasks import beside
 
 log = logging.getLogger(__name__)
 
@@ -21,13 +22,8 @@ POLL = 1.0
 @asynccontextmanager
 async def working(store: Store, kinds: Kinds) -> AsyncIterator[None]:
     """Jobs are done beside whatever else happens; what is under way in the end is left to others."""
-    task = asyncio.create_task(_work(store, kinds, new_owner()))
-    try:
+    async with beside(_work(store, kinds, new_owner())):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _work(store: Store, kinds: Kinds, owner: str) -> None:

@@ -29,6 +29,7 @@ from fhir_server.store.keys import TenantKeys
 from fhir_server.store.layout import Document
 from fhir_server.store.processes import BEAT, Processes
 from fhir_server.store.rows import Row, marked, recorded
+from fhir_server.store.tasks import ended
 from fhir_server.store.tenants import Tenant, Tenants
 
 log = logging.getLogger(__name__)
@@ -127,8 +128,7 @@ class Journal:
         """The end of this process's chains, with a checkpoint of them."""
         if self._beating is None:
             return
-        self._beating.cancel()
-        await asyncio.wait({self._beating})
+        await ended(self._beating)
         try:
             async with asyncio.timeout(CLOSING):
                 await asyncio.gather(*(self._closed(name, last=True) for name in list(self._chains)))
