@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from fhir_server.access import concealment
 from fhir_server.access import restriction as restriction_module
 from fhir_server.access.caller import Caller
 from fhir_server.access.restriction import UNRESTRICTED, Restriction, restriction
-from fhir_server.access.right import Right
 from fhir_server.interactions import table
 from fhir_server.interactions.operations import table as operations
 from fhir_server.rest.address import Address
 from fhir_server.rest.admission import Admission
 from fhir_server.rest.headers import Headers
-from fhir_server.store import repository, where
+from fhir_server.store import repository, view, where
 from fhir_server.store.joins import Joins
 from fhir_server.store.matches import Matches
 from fhir_server.store.standing import Standing
@@ -45,8 +46,8 @@ def without_tenant(*names: str) -> Mutant:
 def without_compartment(patch: pytest.MonkeyPatch) -> None:
     """The scopes still say which types a caller may see, but no longer whose resources."""
 
-    def unrestricted(caller: Caller, resource_type: str, right: Right) -> Restriction:
-        restriction(caller, resource_type, right)
+    def unrestricted(*asked: Any) -> Restriction:
+        restriction(*asked)
         return UNRESTRICTED
 
     patch.setattr(where, "restriction", unrestricted)
@@ -56,6 +57,14 @@ def without_rights(patch: pytest.MonkeyPatch) -> None:
     """Every scope gives every right on everything."""
     for module in (where, table, operations):
         patch.setattr(module, "restriction", lambda *_: UNRESTRICTED)
+
+
+def without_hiding(patch: pytest.MonkeyPatch) -> None:
+    """Neither labels nor consents decide."""
+    for module in (where, concealment):
+        for name in ("concealed", "shared", "special"):
+            patch.setattr(module, name, lambda *_: {}, raising=False)
+    patch.setattr(restriction_module, "concealed", lambda *_: {})
 
 
 def without_narrowness(patch: pytest.MonkeyPatch) -> None:
@@ -78,10 +87,11 @@ def without_criteria(patch: pytest.MonkeyPatch) -> None:
     """Conditions on other resources are asked as if the server itself asked."""
 
     def asked_by_the_server(matches: Matches) -> Joins:
-        anyone = Where(matches.where.tenant, Caller.system(matches.where.tenant, "mutant"))
+        server = Caller.system(matches.where.tenant, "mutant")
+        anyone = replace(matches.where, caller=server)
         return Joins(Matches(matches.database, anyone, matches.session))
 
-    patch.setattr(repository, "Joins", asked_by_the_server)
+    patch.setattr(view, "Joins", asked_by_the_server)
 
 
 def without_state_after(patch: pytest.MonkeyPatch) -> None:
@@ -141,6 +151,7 @@ MUTANTS: dict[str, Mutant] = {
     "no tenant at the door": without_door,
     "no compartment": without_compartment,
     "no rights": without_rights,
+    "no labels and no consents": without_hiding,
     "no criteria of scopes": without_narrowness,
     "no check of criteria": without_criteria,
     "no check of the state after": without_state_after,

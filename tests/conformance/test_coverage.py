@@ -38,7 +38,8 @@ def test_no_two_cases_have_the_same_title() -> None:
     assert len(titles) == len(set(titles))
 
 
-KEYS = {"title", "request", "as", "patient", "tenant", "headers", "body", "raw", "form", "patch", "http", "expect"}
+WHO = {"as", "patient", "person", "claims", "tenant"}
+KEYS = {"title", "request", "headers", "body", "raw", "form", "patch", "http", "expect"} | WHO
 LATER = {"then", "poll"}
 
 

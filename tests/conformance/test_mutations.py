@@ -5,6 +5,7 @@ Each row is first asked of the server as it is, then of the mutant, in the same 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
@@ -15,8 +16,9 @@ from tests.conformance.run import follow
 from tests.conformance.site import Site
 from tests.conformance.tables import FOLDER, Case, of_file
 
-ISOLATION, PATIENTS, WITHIN, DELETED = (
-    of_file(FOLDER / f"{name}.yaml") for name in ("isolation", "patient_scopes", "isolation_within", "deleted")
+ISOLATION, PATIENTS, WITHIN, DELETED, LABELS, CONSENTS = (
+    of_file(FOLDER / f"{name}.yaml")
+    for name in ("isolation", "patient_scopes", "isolation_within", "deleted", "isolation_labels", "isolation_consents")
 )
 
 UNTOUCHED = {
@@ -84,6 +86,20 @@ SOME = {
         "I79 read without search",
         "I80 create does not give update",
     ],
+    "no labels and no consents": [
+        "I85 a read",
+        "I85 a version",
+        "I85 a search",
+        "I85 a count",
+        "I85 what a match refers to",
+        "I85 everything",
+        "I86 the patient",
+        "I86 a history",
+        "I86 a search by somebody else",
+        "I86 a chain",
+        "I86 a code",
+        "I86 everything of several",
+    ],
     "no criteria of scopes": [
         "I67 only laboratory",
         "I68 other categories",
@@ -120,7 +136,7 @@ SOME = {
 
 
 def mutations() -> Iterator[tuple[str, Case]]:
-    rows = {case.row["title"]: case for case in (*PATIENTS, *WITHIN, *DELETED, *ISOLATION)}
+    rows = {case.row["title"]: case for case in (*PATIENTS, *WITHIN, *DELETED, *LABELS, *CONSENTS, *ISOLATION)}
     yield from (("no tenant anywhere", case) for case in ISOLATION if case.row["title"] not in UNTOUCHED)
     yield from ((mutant, rows[title]) for mutant, titles in SOME.items() for title in titles)
 
@@ -140,7 +156,9 @@ async def test_the_row_notices(site: Site, mutant: str, case: Case) -> None:
 
 
 def test_every_filter_has_its_mutant() -> None:
-    made = {name for name in vars(Where) if not name.startswith("_")} - {"tenant", "caller", "allowed", "permitted"}
-    made -= {"following"}  # Of the operator's job that makes an index again; no request reaches it.
+    fields = {each.name for each in dataclasses.fields(Where)}
+    made = {name for name in vars(Where) if not name.startswith("_")} - fields - {"allowed", "permitted"}
+    made -= {"searched", "kept"}  # What `living` makes, once and twice.
+    made -= {"following", "record", "numbered", "past"}  # Of jobs of the operator; no request reaches them.
     assert made == set(FILTERS)
     assert MUTANTS.keys() == SOME.keys() | {"no tenant anywhere"}
