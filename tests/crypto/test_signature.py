@@ -161,7 +161,6 @@ def test_nothing_that_the_provenance_says_can_be_changed(change: Resource) -> No
         {"data": b64encode(b"%%..%%").decode()},
         {"data": b64encode(b"no dots").decode()},
     ],
-    ids=str,
 )
 def test_nothing_that_the_signature_says_can_be_changed(change: Resource) -> None:
     assert found({**CARRIED, "signature": [{**CARRIED["signature"][0], **change}]}) == "broken"
@@ -204,7 +203,6 @@ P256 = ECKey.generate_key("P-256", {"kid": "k1"})
         {"sec": "x"},
         {"alg": "ES256", "key": P256},
     ],
-    ids=str,
 )
 def test_a_header_is_exactly_ours(more: dict[str, Any]) -> None:
     assert found(reheaded()) == "valid"
