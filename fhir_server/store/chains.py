@@ -68,6 +68,7 @@ class Chain:
         """Events that have an entry though the answer to it was lost."""
         self._waiting: list[Waiting] = []
         self._lanes: set[asyncio.Task[None]] = set()
+        self._running = 0
         self._turn = asyncio.Lock()
         self.used = asyncio.get_running_loop().time()
 
@@ -113,17 +114,21 @@ class Chain:
 
     def _start(self) -> None:
         self.used = asyncio.get_running_loop().time()
-        if len(self._lanes) < LANES:
+        if self._running < LANES:
+            self._running += 1
             lane = asyncio.create_task(self._run())
             self._lanes.add(lane)
             lane.add_done_callback(self._lanes.discard)
 
     async def _run(self) -> None:
         """Of two lanes one stores events while the other makes entries."""
-        while self._waiting:
-            await asyncio.sleep(0)  # Whoever is about to record something joins.
-            taken, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            await self._group([each for each in taken if each.wanted])
+        try:
+            while self._waiting:
+                await asyncio.sleep(0)  # Whoever is about to record something joins.
+                taken, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                await self._group([each for each in taken if each.wanted])
+        finally:
+            self._running -= 1  # Not when the task is seen to be done: who comes in between would wait for nobody.
 
     async def _group(self, group: list[Waiting]) -> None:
         """As often as there is time for; an outage ends with an error for those who wait."""

@@ -106,6 +106,20 @@ async def test_many_at_once_are_one_chain(store: Store) -> None:
     assert len(await chained(store, tenant.name)) == 100
 
 
+async def test_who_comes_when_a_group_has_just_ended_does_not_wait(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chains, "LANES", 1)
+    tenant = await new_tenant(store)
+
+    async def one_after_the_other() -> None:
+        for number in range(30):
+            await store.journal.record(tenant.name, event(number))
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(3)))
+    assert len(await chained(store, tenant.name)) == 90
+
+
 async def test_several_processes_have_a_chain_each(store: Store, mongo_url: str) -> None:
     tenant = await new_tenant(store)
     async with opened(mongo_url=mongo_url, database=store.common.name) as other:
