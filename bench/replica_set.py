@@ -103,7 +103,7 @@ class Member:
     def command(self, words: dict[str, Any]) -> dict[str, Any]:
         """Of the database `admin`, to this member."""
         with MongoClient[dict[str, Any]](
-            self.url, serverSelectionTimeoutMS=1_000, connectTimeoutMS=1_000, socketTimeoutMS=3_000
+            self.url, serverSelectionTimeoutMS=1_000, connectTimeoutMS=1_000, socketTimeoutMS=15_000
         ) as client:
             return client.admin.command(words)
 

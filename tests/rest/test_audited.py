@@ -60,19 +60,20 @@ async def ask(house: House, case: dict[str, Any]) -> tuple[str, httpx.Response]:
     return request_id, answer
 
 
-@pytest.mark.parametrize("case", TABLE["cases"], ids=lambda case: case["title"])
-async def test_a_request_leaves_its_events(recorded: House, case: dict[str, Any]) -> None:
+async def test_requests_leave_their_events(recorded: House) -> None:
+    """One after the other: a request finds what those before it have left."""
     store = recorded.app.state.store
-    kept = await events.of_request(store, MINE, (await ask(recorded, case))[0])
-    for each in kept:
-        validate.check(each)
-    found = [await events.summary(store, MINE, each) for each in kept]
-    wanted = case["events"]
-    shown = [
-        {name: said[name] for name in (wanted[place] if place < len(wanted) else said)}
-        for place, said in enumerate(found)
-    ]
-    assert shown == wanted
+    for case in TABLE["cases"]:
+        kept = await events.of_request(store, MINE, (await ask(recorded, case))[0])
+        for each in kept:
+            validate.check(each)
+        found = [await events.summary(store, MINE, each) for each in kept]
+        wanted = case["events"]
+        shown = [
+            {name: said[name] for name in (wanted[place] if place < len(wanted) else said)}
+            for place, said in enumerate(found)
+        ]
+        assert shown == wanted, case["title"]
 
 
 async def the_event(house: House, request_id: str) -> dict[str, Any]:
