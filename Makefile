@@ -10,7 +10,7 @@ DEBIAN  := .cache/debian
 SERVERS := $(DEBIAN)/.fetched
 APT     := apt-get -qq -o Dir::State=$(CURDIR)/$(DEBIAN)/state -o Dir::State::status=/var/lib/dpkg/status \
            -o Dir::Cache=$(CURDIR)/$(DEBIAN)/cache -o Debug::NoLocking=1 -o APT::Sandbox::User=root
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: demo test lint bench bench-faults bench-golden bench-mapping bench-systems bench-logins bench-audit bench-sealing docs package databases browser clean bench-keys bench-backup
 
