@@ -134,6 +134,11 @@ LAST = datetime.max.replace(tzinfo=UTC)
 LAST_MILLISECOND = LAST.replace(microsecond=999_000)
 
 
+def whole_milliseconds(moment: datetime) -> datetime:
+    """As the store keeps it: nothing finer than a millisecond."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 class Interval(msgspec.Struct, frozen=True, gc=False):
     """The time from `low` up to, not including, `high`, in UTC to the millisecond; None is an open end."""
 
@@ -170,7 +175,7 @@ def _end_of_date(low: datetime, size: int) -> datetime:
 def _interval_at(text: str, fraction: str) -> Interval:
     low = _utc(datetime.fromisoformat(text))
     if fraction:
-        low = low.replace(microsecond=low.microsecond // 1000 * 1000)
+        low = whole_milliseconds(low)
         return Interval(low, _plus(low, FRACTIONS.get(len(fraction), MILLISECOND)))
     return Interval(low, _plus(low, SECOND if text[MINUTES : MINUTES + 1] == ":" else MINUTE))
 

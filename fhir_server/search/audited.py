@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from fhir_server.fhir.audit import Action, Agent, Code, Entity, Event, Outcome, agent_json, entity_json, resource_of
+from fhir_server.fhir.primitives import whole_milliseconds
 from fhir_server.fhir.resource import LOCAL_REFERENCE, Resource
 from fhir_server.search.index import Index, compartments, index
 from fhir_server.search.own import R4, ParameterSet
@@ -46,7 +47,7 @@ def index_of(event: Event, resource_id: str, added: ParameterSet = R4) -> Index:
     tokens, strings, owners = (dict.fromkeys(each) for each in shared[:3])
     for entity in event.entities:
         _add(entity, tokens, strings, owners)
-    moment = event.recorded.replace(microsecond=event.recorded.microsecond // 1000 * 1000).astimezone(UTC)
+    moment = whole_milliseconds(event.recorded).astimezone(UTC)
     dates = date.rows("date", [date.Span(moment, moment + date.MILLISECOND)])
     return Index(list(tokens), list(strings), dates, [], list(owners), moment)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from fhir_server.fhir import retention
 from fhir_server.fhir.outcome import conflict, error, not_found
-from fhir_server.fhir.primitives import interval_of
+from fhir_server.fhir.primitives import MILLISECOND, interval_of
 from fhir_server.fhir.resource import instant
 from fhir_server.store.database import Database, Session
 from fhir_server.store.errors import mongo_errors, mongo_writes
@@ -164,7 +164,7 @@ def _last_day(text: str) -> date:
         high = interval_of(text).high
     except ValueError:
         return date.max
-    return date.max if high is None else (high - timedelta(milliseconds=1)).date()
+    return date.max if high is None else (high - MILLISECOND).date()
 
 
 def _said(hold: Hold) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.right import Right
 from fhir_server.fhir import definitions, retention
+from fhir_server.fhir.primitives import MILLISECOND
 from fhir_server.fhir.retention import Facts
 from fhir_server.search import compartment, registry
 from fhir_server.search.blinding import Blinding
@@ -189,7 +190,7 @@ def _reached(document: Mapping[str, Any]) -> date | None:
         return None
     codes = (code, wide(code))
     ends = [each["e"] for each in document["dat"] if each["p"] in codes]
-    return _day(max(ends) - timedelta(milliseconds=1)) if ends else None
+    return _day(max(ends) - MILLISECOND) if ends else None
 
 
 _TREATED = {each: CLINICAL_DATES[each] for each in retention.treatments()}

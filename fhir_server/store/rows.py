@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from fhir_server.crypto import chain
 from fhir_server.crypto.chain import Entry, Kind
 from fhir_server.fhir import json
 from fhir_server.fhir.audit import Event, resource_of
+from fhir_server.fhir.primitives import MILLISECOND, whole_milliseconds
 from fhir_server.fhir.version import Version
 from fhir_server.search.audited import index_of
 from fhir_server.store.layout import AUDITED, Document
@@ -21,7 +22,6 @@ from fhir_server.store.tenants import Tenant
 from fhir_server.store.versions import envelope, indexed, updated
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def recorded(tenant: Tenant, event: Event, resource_id: str, key: bytes, process
     """An event of this server's own."""
     resource = resource_of(event, resource_id)
     body = json.encode(resource)
-    moment = event.recorded.replace(microsecond=event.recorded.microsecond // 1000 * 1000)
+    moment = whole_milliseconds(event.recorded)
     version = Version(tenant.name, AUDITED, resource_id, 1, moment, "POST", body)
     found = indexed(resource, index_of(event, resource_id, tenant.own.added), tenant)
     digest = chain.digest(body)

@@ -13,6 +13,7 @@ from typing import Any
 
 from fhir_server.crypto.aead import seal, unseal
 from fhir_server.fhir.outcome import FhirError, bad_value, conflict, error
+from fhir_server.fhir.primitives import whole_milliseconds
 from fhir_server.store.database import Collection
 from fhir_server.store.errors import is_duplicate, mongo_errors, mongo_writes
 from fhir_server.store.ids import uuid7
@@ -28,7 +29,7 @@ MOST_DEVICES = 10
 def moment() -> datetime:
     """Now, as MongoDB keeps it: to the millisecond."""
     now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return whole_milliseconds(now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from fhir_server.access import labelling
 from fhir_server.fhir import json
+from fhir_server.fhir.primitives import MILLISECOND, whole_milliseconds
 from fhir_server.fhir.resource import Resource, identified
 from fhir_server.fhir.version import Version
 from fhir_server.search import contained, labels
@@ -26,8 +27,6 @@ from fhir_server.store.tenants import Tenant
 
 UNINDEXED: Document = {"tok": [], "str": [], "dat": [], "num": []}
 """Of a deletion: it is found by no search, but stays in the compartments it was in, and as secret as it was."""
-
-MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def tombstone(tenant: Tenant, now: datetime, previous: Document) -> Write:
 
 def _next(now: datetime, previous: Document | None) -> tuple[int, datetime]:
     """Milliseconds, and later than the version before even where a clock was set back: history is ordered by time."""
-    moment = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    moment = whole_milliseconds(now)
     if previous is None:
         return 1, moment
     return previous["v"] + 1, max(moment, updated(previous) + MILLISECOND)

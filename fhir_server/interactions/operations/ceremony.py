@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from fhir_server.fhir.outcome import conflict, error, not_supported, precondition_failed
+from fhir_server.fhir.primitives import whole_milliseconds
 from fhir_server.fhir.resource import LOCAL_REFERENCE, Resource, instant
 from fhir_server.fhir.version import Version
 from fhir_server.interactions import preconditions
@@ -37,7 +38,7 @@ class Moment:
 
 def moment(repo: Repository) -> Moment:
     now = repo.attestations.clock()
-    return Moment(now.replace(microsecond=now.microsecond // 1000 * 1000))
+    return Moment(whole_milliseconds(now))
 
 
 def check(ctx: Context, call: Call) -> Signing:
