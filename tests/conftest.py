@@ -15,9 +15,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from pymongo import MongoClient
 
 from fhir_server.store import mongod
+from fhir_server.store.connection import Store
+from tests.store.sealed import sealed_store
 
 ROOT = Path(__file__).parent.parent
 MONGO_URL = "FHIR_TEST_MONGO_URL"
@@ -117,3 +120,10 @@ def synthea() -> Path:
     if not folder.is_dir():
         pytest.skip("there are no Synthea bundles here; FHIR_SYNTHEA names a folder of them")
     return folder
+
+
+@pytest_asyncio.fixture(scope="module")
+async def sealed(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
+    """A store whose tenants are encrypted, in a database of its own."""
+    async with sealed_store(mongo_url, tmp_path_factory.mktemp("kek")) as found:
+        yield found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -16,15 +15,8 @@ from fhir_server.jobs.rounds import Round
 from fhir_server.store.connection import Store, opened
 from fhir_server.store.key_records import LEGACY, POLICY, REPORTED, KeyRecords
 from fhir_server.store.tenants import Tenant
-from tests.store.sealed import sealed_store
 
 _NUMBERS = count(1)
-
-
-@pytest_asyncio.fixture(scope="module")
-async def sealed(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
-    async with sealed_store(mongo_url, tmp_path_factory.mktemp("kek")) as found:
-        yield found
 
 
 @pytest_asyncio.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -21,17 +20,15 @@ from fhir_server.store.repository import Repository
 from fhir_server.store.vault import DESTROYED
 from tests.store.conftest import as_system, new_tenant
 from tests.store.resources import observation, patient
-from tests.store.sealed import sealed_store
 
 OLD = "2001-02-03"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 OPERATOR = Agent((HUMAN,), identifier="urn:operator", requestor=True)
 
 
-@pytest_asyncio.fixture(scope="module")
-async def store(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
-    async with sealed_store(mongo_url, tmp_path_factory.mktemp("kek")) as found:
-        yield found
+@pytest.fixture(scope="module")
+def store(sealed: Store) -> Store:
+    return sealed
 
 
 @pytest_asyncio.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.store.backup import archive
-from fhir_server.store.backup.creating import create
+from fhir_server.store.backup.creating import Made, create
 from fhir_server.store.backup.restoring import restore
 from fhir_server.store.backup.verifying import parts
 from fhir_server.store.connection import Store
@@ -23,6 +23,14 @@ from tests.store.test_backup import kek, key_file, new_store
 __all__ = ["kek", "new_store"]
 
 
+async def backed_up(store: Store, kek: FileKek, out: Path) -> Made:
+    """Of a new tenant with two patients."""
+    repository = as_system(store, await store.tenants.create("acme"))
+    for name in ("one", "two"):
+        await repository.update(patient(name, f"Canary-{name}"))
+    return await create(store, kek, out)
+
+
 async def families(store: Store, *names: str) -> list[str]:
     repository = as_system(store, await store.tenants.latest("acme"))
     return [(await repository.current("Patient", each)).resource()["name"][0]["family"] for each in names]
@@ -32,12 +40,8 @@ async def test_with_the_keys_beside_it_and_not_without(
     new_store: Callable[..., Any], kek: FileKek, tmp_path: Path
 ) -> None:
     named = f"file:{key_file(tmp_path / 'wrapping')}"
-    out = tmp_path / "out"
     async with new_store(kek=named) as store:
-        repository = as_system(store, await store.tenants.create("acme"))
-        for name in ("one", "two"):
-            await repository.update(patient(name, f"Canary-{name}"))
-        old = await create(store, kek, out)
+        old = await backed_up(store, kek, tmp_path / "out")
         assert old.manifest.keys > 0
         inside = b"".join(block for *_, block in parts(old.path, await archive.key_of(old.header, kek, old.path)))
         assert b"Canary" not in inside
@@ -57,10 +61,7 @@ async def test_a_key_that_was_destroyed_since_is_not_brought_back(
     named = f"file:{key_file(tmp_path / 'wrapping')}"
     out = tmp_path / "out"
     async with new_store(kek=named) as store:
-        repository = as_system(store, await store.tenants.create("acme"))
-        for name in ("one", "two"):
-            await repository.update(patient(name, f"Canary-{name}"))
-        old = await create(store, kek, out)
+        old = await backed_up(store, kek, out)
         await store.common.encryption_keys.update_one(
             {"_id": "acme|patient/one/1"}, {"$set": {"state": "destroyed"}, "$unset": {"wrapped": 1}}
         )

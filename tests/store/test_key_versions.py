@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -25,16 +25,9 @@ from fhir_server.store.retirement import Retirement
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.vault import Vault
 from tests.store.conftest import as_system
-from tests.store.sealed import sealed_store
 
 _NUMBERS = count(1)
 NOW = timedelta(0)
-
-
-@pytest_asyncio.fixture(scope="module")
-async def sealed(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
-    async with sealed_store(mongo_url, tmp_path_factory.mktemp("kek")) as found:
-        yield found
 
 
 @pytest_asyncio.fixture

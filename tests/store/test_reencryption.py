@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -21,16 +20,9 @@ from fhir_server.store.layout import BODIES
 from fhir_server.store.repository import Repository
 from fhir_server.store.tenants import Tenant
 from tests.store.conftest import as_system
-from tests.store.sealed import sealed_store
 
 _NUMBERS = count(1)
 KINDS = {reencrypt.KIND: reencrypt.run}
-
-
-@pytest_asyncio.fixture(scope="module")
-async def sealed(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
-    async with sealed_store(mongo_url, tmp_path_factory.mktemp("kek")) as found:
-        yield found
 
 
 @pytest_asyncio.fixture

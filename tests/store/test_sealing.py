@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,15 +21,13 @@ from fhir_server.store.pages import Page
 from fhir_server.store.repository import Repository
 from fhir_server.store.vault import DESTROYED
 from tests.store.conftest import as_system, new_tenant
-from tests.store.sealed import sealed_store
 
 NOTE = "told in confidence"
 
 
-@pytest_asyncio.fixture(scope="module")
-async def store(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
-    async with sealed_store(mongo_url, tmp_path_factory.mktemp("kek")) as found:
-        yield found
+@pytest.fixture(scope="module")
+def store(sealed: Store) -> Store:
+    return sealed
 
 
 @pytest_asyncio.fixture

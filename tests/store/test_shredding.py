@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
@@ -23,17 +22,10 @@ from fhir_server.store.shredding import Order, Shredding
 from fhir_server.store.tenants import Tenant
 from fhir_server.store.users import User
 from tests.store.conftest import as_system
-from tests.store.sealed import sealed_store
 
 _NUMBERS = count(1)
 CANARY = "Zebedee-Quux"
 ORDER = Order("p1", "Retention has ended", ("ada", "ben"), "test")
-
-
-@pytest_asyncio.fixture(scope="module")
-async def sealed(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
-    async with sealed_store(mongo_url, tmp_path_factory.mktemp("kek")) as found:
-        yield found
 
 
 @pytest_asyncio.fixture
