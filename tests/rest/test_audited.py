@@ -128,7 +128,8 @@ async def test_scope_and_role_together_let_somebody_see_events(
 
 async def test_patients_see_what_is_about_them_and_names_nobody_else(recorded: House) -> None:
     own = {"request": "GET AuditEvent?_count=1000", "scope": "patient/*.rs", "patient": "p1"}
-    await ask(recorded, {"request": "GET Observation?status=final"})
+    for path in ("Observation/o1", "Observation/o2", "Observation?status=final"):
+        await ask(recorded, {"request": f"GET {path}"})
     _, answer = await ask(recorded, own)
     found = [await events.summary(recorded.app.state.store, MINE, each["resource"]) for each in answer.json()["entry"]]
     assert {tuple(each["patients"]) for each in found} == {("Patient/p1",)}
@@ -149,14 +150,14 @@ async def test_nothing_of_a_patient_is_kept_in_clear(
 ) -> None:
     """Of all that was asked for above: neither in the events, nor in how they are found, nor in the log."""
     caplog.set_level(logging.INFO, "fhir_server")
-    for case in TABLE["cases"]:
-        if "canar" in str(case).lower():
-            await ask(recorded, case)
+    told = [each for each in TABLE["cases"] if "canar" in str(each).lower()]
+    for case in told:
+        await ask(recorded, case)
     recorded.app.state.records.flush()
     assert "answered" in (log := capfd.readouterr().err)
     assert "canar" not in f"{log}{caplog.text}".lower()
     documents = await recorded.app.state.store.common.audit.find({"t": MINE}).to_list()
-    assert len(documents) > 50
+    assert len(documents) >= len(told) > 5
     assert [each["id"] for each in documents if "canar" in str(each).lower()] == []
 
 
