@@ -19,7 +19,7 @@ Outcome = Literal["0", "4", "8", "12"]
 
 
 class Code(NamedTuple):
-    """A Coding; a tuple, since codes are compared and hashed at every request."""
+    """A Coding; like agents and entities a tuple, since these are compared and hashed at every request."""
 
     system: str
     code: str
@@ -30,8 +30,7 @@ class Code(NamedTuple):
         return coding if self.display is None else {**coding, "display": self.display}
 
 
-@dataclass(frozen=True, slots=True)
-class Agent:
+class Agent(NamedTuple):
     """Who took part: a person or program named by a reference, an identifier, or only in words."""
 
     types: tuple[Code, ...]
@@ -47,8 +46,7 @@ class Agent:
     purposes: tuple[Code, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(NamedTuple):
     """What it was about. `query` is already sealed: what was searched for says who was searched for."""
 
     type: Code

@@ -1,19 +1,84 @@
 """AuditEvents are kept apart: there is one for every request, and nobody who looks for records means those too.
 
 https://hl7.org/fhir/R4/http.html#search lets a server decide what a search over the whole system covers.
+
+As there are so many, of their entries in `tok` and `str` only those are indexed that tell one event from most others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Final
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final
 
 from fhir_server.fhir.outcome import not_supported
 
 TYPE: Final = "AuditEvent"
+
+FIELD: Final = "ref"
+"""The entries that are indexed, once more."""
+
+_COMMON: Final = re.compile(
+    r"(action:[CRUE]|outcome:0|(agent|entity|source):#"
+    r"|_profile=https://profiles\.ihe\.net/ITI/BALP/.*|type(:|=.*\|)rest|agent-role[:=].*"
+    r"|subtype(:|=.*\|)(read|vread|search-type|create|update|patch|batch|transaction)"
+    r"|entity-type(:|=.*\|)(1|2|XrequestId)|entity-role(:|=.*\|)(1|4|24))\Z"
+)
+"""Entries of so many events that the order of time finds some of them as fast: those of the requests of every day."""
 
 
 def check(types: Collection[str]) -> None:
     """Of types that were named: one cannot be searched for together with the others."""
     if TYPE in types and len(types) > 1:
         raise not_supported(f"{TYPE} in _type is searched for on its own: ask for it with a search of its own.")
+
+
+_NAMES: Final = ("address:", "agent-name:", "entity-name:")
+
+
+def entries(tokens: Iterable[str], strings: Iterable[str]) -> list[str]:
+    """What an event is found by."""
+    return [*telling(tokens), *named(strings)]
+
+
+def telling(tokens: Iterable[str]) -> list[str]:
+    """Those that are indexed."""
+    return [each for each in tokens if not _COMMON.match(each)]
+
+
+def named(strings: Iterable[str]) -> list[str]:
+    """The same of strings; the texts of codes are not."""
+    return [each for each in strings if each.startswith(_NAMES)]
+
+
+def entering(criteria: Mapping[str, Any]) -> dict[str, Any]:
+    """The same criteria, with the entries that are indexed looked for in their index."""
+    found = {name: value for name, value in criteria.items() if name != "tok"}
+    if "$and" in found:
+        found["$and"] = [entering(each) for each in found["$and"]]
+    if "tok" not in criteria:
+        return found
+    wanted, indexed = _parted(criteria["tok"])
+    return {**({FIELD: indexed} if indexed else {}), **({"tok": wanted} if wanted else {}), **found}
+
+
+def _parted(wanted: Any) -> tuple[Any, Any]:
+    """What is asked of `tok`, and of the entries that are indexed."""
+    if isinstance(wanted, str):
+        return (None, wanted) if telling([wanted]) else (wanted, None)
+    if isinstance(wanted, Mapping) and wanted.keys() == {"$in"}:
+        return (None, wanted) if telling(wanted["$in"]) == wanted["$in"] else (wanted, None)
+    if isinstance(wanted, Mapping) and wanted.keys() == {"$all"}:
+        indexed = telling(wanted["$all"])
+        others = [each for each in wanted["$all"] if each not in indexed]
+        return {"$all": others} if others else None, {"$all": indexed} if indexed else None
+    return wanted, None
+
+
+def index_for(hint: str | None, found: Mapping[str, Any]) -> str | None:
+    """Instead of the index of all entries, which there is none of here, one that has the same order."""
+    return hint if hint != "tok" else FIELD if _enters(found) else "order"
+
+
+def _enters(found: Mapping[str, Any]) -> bool:
+    return FIELD in found or any(_enters(each) for each in found.get("$and", ()))

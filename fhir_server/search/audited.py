@@ -7,25 +7,33 @@ once, by the same walk as everything else, and remembered. https://hl7.org/fhir/
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any
 
 from fhir_server.fhir.audit import Action, Agent, Code, Entity, Event, Outcome, agent_json, entity_json, resource_of
 from fhir_server.fhir.primitives import whole_milliseconds
 from fhir_server.fhir.resource import LOCAL_REFERENCE, Resource
+from fhir_server.search import apart
 from fhir_server.search.index import Index, compartments, index
 from fhir_server.search.own import R4, ParameterSet
 from fhir_server.search.types import date
 
 
-class Part(NamedTuple):
-    """Entries of `tok`, `str` and `cmp`; in those of `held` and `owned` an id is still to be put into its place."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Entries of `tok`, `str`, `cmp` and `ref`; into those of `held` and `owned` an id is still to be put.
+
+    What is held tells one event from others. There is one of each part, which is compared as the object it is.
+    """
 
     tokens: tuple[str, ...]
     strings: tuple[str, ...]
     owners: tuple[str, ...]
+    telling: tuple[str, ...]
     held: tuple[str, ...] = ()
     owned: tuple[str, ...] = ()
 
@@ -44,12 +52,30 @@ def index_of(event: Event, resource_id: str, added: ParameterSet = R4) -> Index:
     shared = _shared(
         event.type, event.subtypes, event.action, event.outcome, event.purposes, event.profiles, event.agents
     )
-    tokens, strings, owners = (dict.fromkeys(each) for each in shared[:3])
-    for entity in event.entities:
-        _add(entity, tokens, strings, owners)
+    about = [_part(each) for each in event.entities]
+    common = _joined(shared, *(part for part, *_ in about))
+    held = [
+        each.replace(_PLACE, named).replace(_VERSION, version) for part, named, version in about for each in part.held
+    ]
+    owned = [each.replace(_PLACE, named) for part, named, _ in about for each in part.owned]
     moment = whole_milliseconds(event.recorded).astimezone(UTC)
     dates = date.rows("date", [date.Span(moment, moment + date.MILLISECOND)])
-    return Index(list(tokens), list(strings), dates, [], list(owners), moment)
+    tokens, owners, telling = (
+        list(dict.fromkeys([*listed, *more]))
+        for listed, more in ((common.tokens, held), (common.owners, owned), (common.telling, held))
+    )
+    return Index(tokens, list(common.strings), dates, [], owners, moment, telling=telling)
+
+
+@lru_cache(maxsize=4096)
+def _joined(*parts: Part) -> Part:
+    """What is alike in all events that are made of these parts."""
+
+    def union(of: Callable[[Part], tuple[str, ...]]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(entry for each in parts for entry in of(each)))
+
+    names = ("tokens", "strings", "owners", "telling")
+    return Part(*(union(attrgetter(name)) for name in names))
 
 
 @lru_cache(maxsize=4096)
@@ -73,22 +99,9 @@ def _indexed(elements: Resource) -> Part:
     held = tuple(each for each in found.tokens if _PLACE in each)
     tokens = tuple(each for each in found.tokens if _PLACE not in each)
     owners = compartments("AuditEvent", None, list(tokens))
-    return Part(tokens, tuple(found.strings), tuple(owners), held, tuple(compartments("AuditEvent", None, list(held))))
-
-
-def _add(entity: Entity, tokens: dict[str, None], strings: dict[str, None], owners: dict[str, None]) -> None:
-    """The entries of what is alike but for an id, with the id put into them."""
-    part, resource_id, version_id = _part(entity)
-    for each in part.tokens:
-        tokens[each] = None
-    for each in part.strings:
-        strings[each] = None
-    for each in part.owners:
-        owners[each] = None
-    for each in part.held:
-        tokens[each.replace(_PLACE, resource_id).replace(_VERSION, version_id)] = None
-    for each in part.owned:
-        owners[each.replace(_PLACE, resource_id)] = None
+    owned = tuple(compartments("AuditEvent", None, list(held)))
+    telling = tuple(apart.entries(tokens, found.strings))
+    return Part(tokens, tuple(found.strings), tuple(owners), telling, held, owned)
 
 
 def _part(entity: Entity) -> tuple[Part, str, str]:
@@ -100,7 +113,7 @@ def _part(entity: Entity) -> tuple[Part, str, str]:
             return part, resource_id, version_id or ""
     elif entity.identifier is not None and _PLAIN.match(entity.identifier):
         return _identified(entity.type, entity.role, entity.name), entity.identifier, ""
-    return _kept(replace(entity, query=None, details=())), "", ""
+    return _kept(entity._replace(query=None, details=())), "", ""
 
 
 @lru_cache(maxsize=1024)

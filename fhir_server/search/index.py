@@ -10,7 +10,7 @@ from typing import Any
 
 from fhir_server.fhir import definitions
 from fhir_server.fhir.resource import Resource
-from fhir_server.search import labels, registry
+from fhir_server.search import apart, labels, registry
 from fhir_server.search.blinding import Blinding
 from fhir_server.search.clinical_dates import CLINICAL_DATES
 from fhir_server.search.extraction import extractor
@@ -39,14 +39,18 @@ class Index:
     point: position.Point | None = None
     labels: tuple[str, ...] = ()
     """Security labels that hide it from some."""
+    telling: list[str] | None = None
+    """Of a type that is kept apart: the entries that it is found by."""
 
     def as_document(self) -> dict[str, Any]:
         """What has no place has no point, and what nothing hides no labels: there is no entry for them then."""
         placed = {} if self.point is None else {position.FIELD: self.point}
         labelled = {labels.FIELD: list(self.labels)} if self.labels else {}
+        telling = {} if self.telling is None else {apart.FIELD: self.telling}
         return (
             placed
             | labelled
+            | telling
             | {
                 "tok": self.tokens,
                 "str": self.strings,
@@ -84,7 +88,11 @@ def index(
         point=rows.point,
         labels=tuple(labels.entries(resource)),
     )
-    return _blinded(found, resource_type, added, blinding) if blinding else found
+    if blinding:
+        found = _blinded(found, resource_type, added, blinding)
+    if resource_type != apart.TYPE:
+        return found
+    return replace(found, telling=apart.entries(found.tokens, found.strings))
 
 
 def _blinded(found: Index, resource_type: str, added: ParameterSet, blinding: Blinding) -> Index:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from fhir_server.search import apart
 from fhir_server.search.page import Position
 from fhir_server.search.query import Sort
 from fhir_server.search.registry import FIELDS
@@ -70,7 +71,7 @@ def _aware(value: Any) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
 
 
-BY_FIELD: dict[str, tuple[Key, ...]] = {"str": (Key("id", UP),), "tok": NEWEST_FIRST}
+BY_FIELD: dict[str, tuple[Key, ...]] = {"str": (Key("id", UP),), "tok": NEWEST_FIRST, apart.FIELD: NEWEST_FIRST}
 """By array: what its index is sorted by after the entries."""
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
-from fhir_server.search import order, phases
+from fhir_server.search import apart, order, phases
 from fhir_server.search.order import Entries, Key
 from fhir_server.search.page import Position
 from fhir_server.search.phases import Phase
@@ -106,9 +106,17 @@ class _Asked:
         return len(self.query.resource_types) == 1 and not self.query.criteria and not self.confined
 
     @property
-    def span(self) -> tuple[str, str] | None:
+    def entries(self) -> Entries | None:
         """The range of string entries that drives, if one does."""
-        return self.leading.term.span if self.leading else None
+        span = self.leading.term.span if self.leading else None
+        if span is None or (self.apart and not apart.named(span)):
+            return None
+        return Entries(apart.FIELD if self.apart else "str", *span)
+
+    @property
+    def apart(self) -> bool:
+        """Whether the type is one of which not all entries are indexed."""
+        return self.query.resource_types == (apart.TYPE,)
 
     @property
     def ids(self) -> tuple[str, ...] | None:
@@ -169,8 +177,8 @@ def _natural(asked: _Asked) -> Plan:
     """Where no order is asked for, the one that the driving condition gives for nothing."""
     if len(asked.query.resource_types) != 1:
         return asked.found((order.BY_TYPE, *order.NEWEST_FIRST), "order")
-    if asked.span:
-        return _by_entry(asked, Entries("str", *asked.span))
+    if asked.entries:
+        return _by_entry(asked, asked.entries)
     if asked.leading and asked.leading.join and asked.ids is not None:
         return asked.found((Key("_id", order.UP),), None)
     if asked.leading is None and phases.only_by_update(asked.query):
@@ -203,7 +211,7 @@ def _by_entry(asked: _Asked, entries: Entries) -> Plan:
 def _sorted(asked: _Asked) -> Plan:
     """By any other parameter: from an index where one has the order."""
     first, *others = asked.query.sort
-    entries = order.entries_of(first) if asked.whole and not others else None
+    entries = order.entries_of(first) if asked.whole and not others and not asked.apart else None
     return _by_entries(asked, entries) if entries else _computed(asked)
 
 

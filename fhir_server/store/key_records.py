@@ -6,7 +6,6 @@ Records of the feature `keys`: policies `keys/rotation`, which legacy tables giv
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -98,7 +97,7 @@ def recorded(action: str, by: str, at: datetime, more: Mapping[str, Any], outcom
     whose = (patient(more["patient"]),) if "patient" in more else ()
     is_operator = by.startswith(OPERATOR)
     who = Agent((HUMAN,), identifier=by) if is_operator else Agent((APPLICATION,), display=by)
-    agent = replace(who, requestor=True)
+    agent = who._replace(requestor=True)
     return happened("shred" if whose else "key", at, agent, outcome=outcome, entities=(about, *whose))
 
 

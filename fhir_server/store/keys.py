@@ -10,6 +10,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from time import monotonic
 from typing import Any
@@ -76,11 +77,11 @@ class TenantKeys:
 
     async def sealing(self, tenant: str) -> bytes:
         """What secrets of the tenant are sealed with; it outlives the rotation of keys that sign."""
-        return hmac.digest(await self.cursor(tenant), b"sealed secrets", "sha256")
+        return _derived(await self.cursor(tenant), b"sealed secrets")
 
     async def witness(self, tenant: str) -> bytes:
         """What entries of the tenant's audit chains are authenticated with."""
-        return hmac.digest(await self.cursor(tenant), b"audit chains", "sha256")
+        return _derived(await self.cursor(tenant), b"audit chains")
 
     async def identity(self, tenant: str) -> tuple[SigningKey, ...]:
         """The keys of identity tokens, the one to sign with first; made when first asked for, since that takes long."""
@@ -222,3 +223,9 @@ def _number(number: int, octets: int) -> str:
 
 def _base64url(octets: bytes) -> str:
     return urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+@lru_cache(maxsize=4096)
+def _derived(secret: bytes, purpose: bytes) -> bytes:
+    """A key for one purpose; kept, as one is needed at every request."""
+    return hmac.digest(secret, purpose, "sha256")

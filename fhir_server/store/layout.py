@@ -16,7 +16,7 @@ Filter = Mapping[str, Any]
 RESOURCES = "resources"
 HISTORY = "history"
 AUDIT = "audit"
-"""The resources of the type `AUDITED`; documents and indexes are like those of all others."""
+"""The resources of the type `AUDITED`; documents are like those of all others, with `apart.FIELD`."""
 AUDIT_CHAIN = "audit_chain"
 """What proves that they are whole: one entry for each version, each with the hash of the one before it."""
 AUDIT_WRITERS = "audit_writers"
@@ -96,6 +96,12 @@ RESOURCE_INDEXES: Indexes = {
 
 Only what has a point is in `geo`: https://www.mongodb.com/docs/manual/core/indexes/index-types/geospatial/2dsphere/
 """
+
+AUDIT_INDEXES: Indexes = {
+    apart.FIELD: [*_TYPE, (apart.FIELD, 1), ("d", -1), ("id", 1)],
+    **{each: RESOURCE_INDEXES[each] for each in ("cmp", "dat", "order", "lu", "txt")},
+}
+"""One event is written for each request: every entry of an index costs each of them."""
 
 PARTIAL: Mapping[str, Document] = {
     **{each: {each: {"$exists": True}} for each in ("txt", "con", "k", "grantee", "owner", "person")},

@@ -9,6 +9,7 @@ from typing import Any
 
 from fhir_server.access.right import Right
 from fhir_server.fhir.outcome import FhirError
+from fhir_server.search import apart
 from fhir_server.search.joins import canonical
 from fhir_server.search.order import BY_FIELD, specification
 from fhir_server.search.page import Position
@@ -167,4 +168,5 @@ def _index(plan: Plan, found: Document) -> str | None:
     """As planned; but one patient's compartment is a better start than a code, and its index has the same order."""
     if plan.sort and plan.hint in _SAME_ORDER and isinstance(found.get("cmp"), str):
         return "cmp"
-    return plan.hint or (None if plan.ids is None else KEY)
+    hint = plan.hint or (None if plan.ids is None else KEY)
+    return apart.index_for(hint, found) if plan.resource_types == (apart.TYPE,) else hint

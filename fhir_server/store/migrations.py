@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pymongo import IndexModel, ReplaceOne, ReturnDocument
+from pymongo import IndexModel, ReplaceOne, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
+from fhir_server.search import apart
 from fhir_server.store import hidden
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.errors import StoreError
@@ -20,6 +21,7 @@ from fhir_server.store.idempotency import KEPT
 from fhir_server.store.ids import uuid7
 from fhir_server.store.layout import (
     ACCOUNT_INDEXES,
+    AUDIT_INDEXES,
     AUDITED,
     CHAIN_INDEXES,
     CONCEPT_INDEXES,
@@ -141,7 +143,7 @@ async def _index_accounts(database: Database) -> None:
 
 async def _set_apart(database: Database) -> None:
     """AuditEvents of earlier releases move; one that was moved before this was interrupted is found moved already."""
-    await _indexed(database.audit, RESOURCE_INDEXES)
+    await _indexed(database.audit, AUDIT_INDEXES)
     await _indexed(database.audit_chain, CHAIN_INDEXES)
     await _indexed(database.audit_writers, WRITER_INDEXES)
     batch: list[Document] = []
@@ -179,6 +181,24 @@ async def _index_keys(database: Database) -> None:
     await _indexed(database.encryption_keys, KEY_INDEXES)
 
 
+async def _index_telling(database: Database) -> None:
+    """Before the indexes that it takes the place of go, every event has its entries."""
+    await _indexed(database.audit, AUDIT_INDEXES)
+    batch: list[UpdateOne] = []
+    found = {apart.FIELD: {"$exists": False}, "del": False}
+    async for document in database.audit.find(found, {"tok": 1, "str": 1}):
+        telling = apart.entries(document["tok"], document["str"])
+        batch.append(UpdateOne({"_id": document["_id"]}, {"$set": {apart.FIELD: telling}}))
+        if len(batch) == MOVED:
+            await database.audit.bulk_write(batch, ordered=False)
+            batch = []
+    if batch:
+        await database.audit.bulk_write(batch, ordered=False)
+    if not database.in_memory:
+        for name in (await database.audit.index_information()).keys() - {"_id_", *AUDIT_INDEXES}:
+            await database.audit.drop_index(name)
+
+
 MIGRATIONS = (
     Migration(1, "indexes of resources, history and mapping states", _create_indexes),
     Migration(2, "answers to requests with an idempotency key expire", _forget_answers),
@@ -198,6 +218,7 @@ MIGRATIONS = (
     Migration(17, "legal holds are found by what they are on, certificates by time", _index_holds),
     Migration(18, "what consents forbid is found, and what security labels hide", _hide),
     Migration(21, "what a key has sealed is found by the key", _index_keys),
+    Migration(22, "AuditEvents are found by those entries that tell one from others", _index_telling),
 )
 
 

@@ -17,9 +17,9 @@ from fhir_server.access.restriction import Restriction, restriction
 from fhir_server.access.right import Right
 from fhir_server.fhir.definitions import resource_types
 from fhir_server.fhir.outcome import FhirError
-from fhir_server.search import registry
+from fhir_server.search import apart, registry
 from fhir_server.search.blinding import Blinding
-from fhir_server.store.layout import SHOWN, Document, key, type_range, version_key
+from fhir_server.store.layout import AUDITED, SHOWN, Document, key, type_range, version_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ class Where:
     ) -> Document:
         """Current resources that match search criteria, only of these ids if given; deletions are never found."""
         found = {"t": self.tenant, **self._of_types(types, right)}
+        if list(types) == [AUDITED]:
+            criteria = apart.entering(criteria)
         if not _enters_tokens(criteria):
             found["del"] = False
         if ids is not None:
@@ -211,7 +213,7 @@ def still_sealed(document: Document) -> Document:
 
 def _enters_tokens(criteria: Mapping[str, Any]) -> bool:
     """Deletions have no tokens: with one required, the index alone decides, and counting reads no documents."""
-    wanted = criteria.get("tok")
+    wanted = criteria.get("tok", criteria.get(apart.FIELD))
     return isinstance(wanted, str) or (isinstance(wanted, Mapping) and wanted.keys() <= {"$in", "$all"})
 
 

@@ -113,3 +113,24 @@ async def test_those_of_earlier_releases_move(any_store: Store, monkeypatch: pyt
     for _ in range(2):
         await step.run(database)
         assert await kept(repository) == ({"Patient|p1"}, {f"AuditEvent|a{number}" for number in range(5)})
+
+
+ENTERED = {
+    "AuditEvent?entity=Patient/p1": "ref",
+    "AuditEvent?type=rest&entity=Patient/p1": "ref",
+    "AuditEvent?outcome=8": "ref",
+    "AuditEvent?address=192": "ref",
+    "AuditEvent?action=R&_count=1": "order",
+    "AuditEvent?_sort=date": "order",
+    "AuditEvent?_lastUpdated=gt2020": "lu",
+    "AuditEvent?type=rest&_sort=_lastUpdated": "lu",
+}
+
+
+@pytest.mark.parametrize("search", ENTERED)
+async def test_are_found_by_what_tells_them_from_others(repository: Repository, search: str) -> None:
+    for number in range(5):
+        await repository.update(audit_event(f"a{number}"))
+    step, *_ = await repository.explained(plan_of(search))
+    assert step.indexes == (ENTERED[search],)
+    assert "SORT" not in step.stages

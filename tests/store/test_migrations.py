@@ -13,7 +13,7 @@ from pymongo import AsyncMongoClient
 
 from fhir_server.store.database import Database, database
 from fhir_server.store.errors import StoreError
-from fhir_server.store.layout import HISTORY_INDEXES, RESOURCE_INDEXES
+from fhir_server.store.layout import AUDIT_INDEXES, HISTORY_INDEXES, RESOURCE_INDEXES
 from fhir_server.store.migrations import MIGRATIONS, Migration, migrate
 
 
@@ -30,6 +30,18 @@ async def test_makes_every_index(empty: Database) -> None:
     assert set(await empty.resources.index_information()) == {"_id_", *RESOURCE_INDEXES}
     assert set(await empty.history.index_information()) == {"_id_", *HISTORY_INDEXES}
     assert await migrate(empty) == []
+
+
+async def test_events_of_earlier_releases_are_found_by_what_tells_them_from_others(
+    empty: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fhir_server.store.migrations.MOVED", 2)
+    entries = {"tok": ["action:R", "entity=Patient/p1"], "str": ["address:192\t192", "type:rest"], "del": False}
+    await empty.audit.insert_many([{"_id": f"t|AuditEvent|{number}", **entries} for number in range(5)])
+    await empty.audit.create_index([("t", 1), ("tok", 1)], name="tok")
+    await migrate(empty)
+    assert set(await empty.audit.index_information()) == {"_id_", *AUDIT_INDEXES}
+    assert [each["ref"] async for each in empty.audit.find()] == [["entity=Patient/p1", "address:192\t192"]] * 5
 
 
 async def test_runs_each_once_though_many_start_together(empty: Database) -> None:
