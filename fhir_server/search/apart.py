@@ -8,7 +8,7 @@ As there are so many, of their entries in `tok` and `str` only those are indexed
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from fhir_server.fhir.outcome import not_supported
@@ -43,7 +43,15 @@ def entries(tokens: Iterable[str], strings: Iterable[str]) -> list[str]:
 
 def telling(tokens: Iterable[str]) -> list[str]:
     """Those that are indexed."""
-    return [each for each in tokens if not _COMMON.match(each)]
+    return [each for each in tokens if _sought(each) == each]
+
+
+def _sought(token: str) -> str | None:
+    """What is indexed of whatever has this entry: it, or one that says less; nothing where that is no help."""
+    if _COMMON.match(token):
+        return None
+    code, without_system, value = token.partition("=|")
+    return f"{code}:{value}" if without_system else token.partition("/_history/")[0]
 
 
 def named(strings: Iterable[str]) -> list[str]:
@@ -63,16 +71,32 @@ def entering(criteria: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parted(wanted: Any) -> tuple[Any, Any]:
-    """What is asked of `tok`, and of the entries that are indexed."""
+    """What is still asked of `tok`, and what of the entries that are indexed."""
     if isinstance(wanted, str):
-        return (None, wanted) if telling([wanted]) else (wanted, None)
-    if isinstance(wanted, Mapping) and wanted.keys() == {"$in"}:
-        return (None, wanted) if telling(wanted["$in"]) == wanted["$in"] else (wanted, None)
-    if isinstance(wanted, Mapping) and wanted.keys() == {"$all"}:
-        indexed = telling(wanted["$all"])
-        others = [each for each in wanted["$all"] if each not in indexed]
-        return {"$all": others} if others else None, {"$all": indexed} if indexed else None
-    return wanted, None
+        others, indexed = _of_all([wanted])
+        return next(iter(others), None), next(iter(indexed), None)
+    operator = next(iter(wanted)) if isinstance(wanted, Mapping) and len(wanted) == 1 else ""
+    if operator not in _PARTS:
+        return wanted, None
+    others, indexed = _PARTS[operator](wanted[operator])
+    return {operator: others} if others else None, {operator: indexed} if indexed else None
+
+
+def _of_all(tokens: list[str]) -> tuple[list[str], list[str]]:
+    found = {each: _sought(each) for each in tokens}
+    indexed = [each for each in found.values() if each is not None]
+    return [each for each in tokens if found[each] != each], list(dict.fromkeys(indexed))
+
+
+def _of_any(tokens: list[str]) -> tuple[list[str], list[str]]:
+    found = [_sought(each) for each in tokens]
+    indexed = [each for each in found if each is not None]
+    if len(indexed) < len(found):
+        return tokens, []
+    return [] if found == tokens else tokens, list(dict.fromkeys(indexed))
+
+
+_PARTS: Final[dict[str, Callable[[list[str]], tuple[list[str], list[str]]]]] = {"$all": _of_all, "$in": _of_any}
 
 
 def index_for(hint: str | None, found: Mapping[str, Any]) -> str | None:

@@ -27,14 +27,14 @@ from fhir_server.search.types import date
 class Part:
     """Entries of `tok`, `str`, `cmp` and `ref`; into those of `held` and `owned` an id is still to be put.
 
-    What is held tells one event from others. There is one of each part, which is compared as the object it is.
+    Of what is held it is said whether it is in `ref` too. There is one of each part, which is compared as an object.
     """
 
     tokens: tuple[str, ...]
     strings: tuple[str, ...]
     owners: tuple[str, ...]
     telling: tuple[str, ...]
-    held: tuple[str, ...] = ()
+    held: tuple[tuple[str, bool], ...] = ()
     owned: tuple[str, ...] = ()
 
 
@@ -54,16 +54,18 @@ def index_of(event: Event, resource_id: str, added: ParameterSet = R4) -> Index:
     )
     about = [_part(each) for each in event.entities]
     common = _joined(shared, *(part for part, *_ in about))
-    held = [
-        each.replace(_PLACE, named).replace(_VERSION, version) for part, named, version in about for each in part.held
-    ]
+    held = {
+        each.replace(_PLACE, named).replace(_VERSION, version): tells
+        for part, named, version in about
+        for each, tells in part.held
+    }
     owned = [each.replace(_PLACE, named) for part, named, _ in about for each in part.owned]
     moment = whole_milliseconds(event.recorded).astimezone(UTC)
     dates = date.rows("date", [date.Span(moment, moment + date.MILLISECOND)])
-    tokens, owners, telling = (
-        list(dict.fromkeys([*listed, *more]))
-        for listed, more in ((common.tokens, held), (common.owners, owned), (common.telling, held))
+    tokens, owners = (
+        list(dict.fromkeys([*listed, *more])) for listed, more in ((common.tokens, held), (common.owners, owned))
     )
+    telling = [*common.telling, *(each for each, tells in held.items() if tells)]
     return Index(tokens, list(common.strings), dates, [], owners, moment, telling=telling)
 
 
@@ -74,8 +76,8 @@ def _joined(*parts: Part) -> Part:
     def union(of: Callable[[Part], tuple[str, ...]]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(entry for each in parts for entry in of(each)))
 
-    names = ("tokens", "strings", "owners", "telling")
-    return Part(*(union(attrgetter(name)) for name in names))
+    tokens, strings, owners, telling = map(union, map(attrgetter, ("tokens", "strings", "owners", "telling")))
+    return Part(tokens, strings, owners, telling)
 
 
 @lru_cache(maxsize=4096)
@@ -101,7 +103,9 @@ def _indexed(elements: Resource) -> Part:
     owners = compartments("AuditEvent", None, list(tokens))
     owned = tuple(compartments("AuditEvent", None, list(held)))
     telling = tuple(apart.entries(tokens, found.strings))
-    return Part(tokens, tuple(found.strings), tuple(owners), telling, held, owned)
+    tells = apart.telling(held)
+    parts = tuple((each, each in tells) for each in held)
+    return Part(tokens, tuple(found.strings), tuple(owners), telling, parts, owned)
 
 
 def _part(entity: Entity) -> tuple[Part, str, str]:

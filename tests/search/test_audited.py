@@ -11,6 +11,7 @@ import pytest
 from fhir_server.fhir import audit, validate
 from fhir_server.fhir.audit import Agent, Event
 from fhir_server.fhir.audit_kinds import KINDS, MANNERS, happened
+from fhir_server.search import apart
 from fhir_server.search.audited import index_of
 from fhir_server.search.index import index
 
@@ -54,3 +55,13 @@ def test_the_index_of_the_parts_is_that_of_the_whole(event: Event) -> None:
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
 def test_every_event_is_a_valid_resource(event: Event) -> None:
     validate.check(audit.resource_of(event, "e1"))
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+def test_whatever_has_an_entry_has_what_is_indexed_instead(event: Event) -> None:
+    found = index_of(event, "e1")
+    for token in found.tokens:
+        asked = apart.entering({"tok": token})
+        assert asked.keys() <= {"tok", "ref"}
+        assert asked.get("tok", token) == token
+        assert asked.get("ref") in (None, *(found.telling or ()))
