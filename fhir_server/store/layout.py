@@ -99,7 +99,7 @@ Only what has a point is in `geo`: https://www.mongodb.com/docs/manual/core/inde
 
 AUDIT_INDEXES: Indexes = {
     apart.FIELD: [*_TYPE, (apart.FIELD, 1), ("d", -1), ("id", 1)],
-    **{each: RESOURCE_INDEXES[each] for each in ("cmp", "dat", "order", "lu", "txt")},
+    **{each: RESOURCE_INDEXES[each] for each in ("cmp", "order", "lu", "txt")},
 }
 """One event is written for each request: every entry of an index costs each of them."""
 

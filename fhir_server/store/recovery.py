@@ -83,9 +83,9 @@ class Recovery:
         """Nothing for one that this server has not written."""
         digest = chain.digest(await self.place.bodies.body(document))
         if is_marked(document, digest, self.key):
-            return Row(document, digest, "recovered" if "j" in document else "received")
+            return Row(document, document["id"], digest, "recovered" if "j" in document else "received")
         if adopting and "mac" not in document:
-            return Row(document, digest, "received")
+            return Row(document, document["id"], digest, "received")
         log.error("An AuditEvent of the tenant %s was not written by this server: %s.", self.tenant, document["id"])
         return None
 

@@ -29,12 +29,9 @@ class Row:
     """An AuditEvent, stored or about to be, and why it is given an entry."""
 
     document: Document
+    event: str
     digest: bytes
     kind: Kind = "event"
-
-    @property
-    def event(self) -> str:
-        return str(self.document["id"])
 
 
 def recorded(tenant: Tenant, event: Event, resource_id: str, key: bytes, process: str) -> Row:
@@ -45,8 +42,8 @@ def recorded(tenant: Tenant, event: Event, resource_id: str, key: bytes, process
     version = Version(tenant.name, AUDITED, resource_id, 1, moment, "POST", body)
     found = indexed(resource, index_of(event, resource_id, tenant.own.added), tenant)
     digest = chain.digest(body)
-    document = {**envelope(version), "body": body, **found, "j": process}
-    return Row({**document, "mac": chain.mark(key, tenant.name, resource_id, 1, digest)}, digest)
+    mac = chain.mark(key, tenant.name, resource_id, 1, digest)
+    return Row({**envelope(version), "body": body, **found, "j": process, "mac": mac}, resource_id, digest)
 
 
 def marked(document: Document, key: bytes) -> Document:

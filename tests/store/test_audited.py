@@ -122,6 +122,8 @@ ENTERED = {
     "AuditEvent?address=192": "ref",
     "AuditEvent?action=R&_count=1": "order",
     "AuditEvent?_sort=date": "order",
+    "AuditEvent?date=2024": "order",
+    "AuditEvent?date=ge2024-05-06T07:08:09Z": "order",
     "AuditEvent?_lastUpdated=gt2020": "lu",
     "AuditEvent?type=rest&_sort=_lastUpdated": "lu",
 }
