@@ -25,8 +25,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     return url
 
 
-async def run(store: Store, url: str, *tables: str) -> Report:
-    tenant = await store.tenants.get("mk-family") or await store.tenants.create("mk-family")
+async def run(store: Store, url: str, *tables: str, name: str = "mk-family") -> Report:
+    tenant = await store.tenants.get(name) or await store.tenants.create(name)
     legacy = Source(url)
     try:
         found = migration.declared("mk", tenant)
@@ -36,8 +36,8 @@ async def run(store: Store, url: str, *tables: str) -> Report:
         legacy.close()
 
 
-async def stored(store: Store, **wanted: Any) -> list[dict[str, Any]]:
-    found = {"t": "mk-family", "del": False, **wanted}
+async def stored(store: Store, name: str = "mk-family", **wanted: Any) -> list[dict[str, Any]]:
+    found = {"t": name, "del": False, **wanted}
     places = (store.common.resources, store.common.audit)
     return [json.trusted(bytes(each["body"])) for place in places async for each in place.find(found)]
 
@@ -47,19 +47,19 @@ def codes(resource: dict[str, Any]) -> list[dict[str, str]]:
 
 
 async def test_every_row_is_accounted_for_and_a_second_run_changes_nothing(store: Store, url: str) -> None:
-    report = await run(store, url)
+    report = await run(store, url, name="mk-whole")
     declared = migration.declared("mk")
     assert [each.table for each in report.tables] == [name for name in declared.documented if name in declared.tables]
     for each in report.tables:
         assert each.rows == sum(each.counts.values())
         assert each.rows
         assert each.counts["quarantined"] <= max(3, 0.03 * each.rows), each.as_json()
-    resources = await stored(store)
-    records = await store.common.features.count_documents({"tenant_id": "mk-family"})
+    resources = await stored(store, "mk-whole")
+    records = await store.common.features.count_documents({"tenant_id": "mk-whole"})
     assert len(resources) + records == sum(sum(each.resources.values()) for each in report.tables)
     for resource in resources:
         validate.check(resource)
-    again = await run(store, url)
+    again = await run(store, url, name="mk-whole")
     assert {status for each in again.tables for status in each.counts if each.counts[status]} == {"unchanged"}
 
 

@@ -18,11 +18,11 @@ DAY = "07-23"
 """Of every date: no copy has it."""
 DEEPEST = 5
 
-_numbers = count(1)
+_numbers = [count(1)]
 
 
 def text() -> str:
-    return f"{CANARY}{next(_numbers)}"
+    return f"{CANARY}{next(_numbers[0])}"
 
 
 PRIMITIVES: dict[str, Callable[[], Any]] = {
@@ -32,8 +32,8 @@ PRIMITIVES: dict[str, Callable[[], Any]] = {
     "uri": lambda: f"urn:{text()}",
     "url": lambda: f"https://{text()}.example",
     "canonical": lambda: f"https://{text()}.example/x|1",
-    "oid": lambda: f"urn:oid:1.2.424242.{next(_numbers)}",
-    "uuid": lambda: f"urn:uuid:424242aa-0000-0000-0000-{next(_numbers):012d}",
+    "oid": lambda: f"urn:oid:1.2.424242.{next(_numbers[0])}",
+    "uuid": lambda: f"urn:uuid:424242aa-0000-0000-0000-{next(_numbers[0]):012d}",
     "xhtml": lambda: f'<div xmlns="http://www.w3.org/1999/xhtml">{text()}</div>',
     "base64Binary": lambda: "Q0FOQVJZ",
     "boolean": lambda: True,
@@ -143,7 +143,11 @@ def chosen(element: Element) -> tuple[str, str]:
 
 
 def resource_of(resource_type: str) -> Resource:
-    """Grown element by element: one that would break a rule is tried with less, and else left out."""
+    """Grown element by element: one that would break a rule is tried with less, and else left out.
+
+    The same each time, since a mark is a few characters that a pseudonym may happen to have as well.
+    """
+    _numbers[0] = count(1)
     found: Resource = {"resourceType": resource_type, "id": text(), **SEEDS.get(resource_type, dict)()}
     listed = [
         each for each in structure(resource_type).elements[resource_type] if each.name not in (*found, "contained")
