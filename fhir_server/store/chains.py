@@ -1,56 +1,31 @@
-"""The chain of one tenant and one process: what is recorded while a group is being written goes with the next one.
+"""The chain of one tenant and one process: events are stored, and then given their entries.
 
-Events are stored first, then their entries, and only then is anybody told. An entry without its event would look like
-a deletion; an event without its entry is found by the recovery. After any doubt the chain is read again before it goes
-on, so that what was sent twice is stored once.
+Whoever records an event is told once it is durable; its entry follows within moments. An entry without its event would
+look like a deletion; an event without its entry is found by the recovery. Where entries do not follow as they should,
+nobody is told before they do. After any doubt the chain is read again before it goes on, so that what was sent twice is
+stored once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import traceback
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
 from uuid import uuid4
 
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
 from fhir_server.crypto.chain import Entry, ending, opening
-from fhir_server.fhir.outcome import FhirError, transient
 from fhir_server.store.database import Database
 from fhir_server.store.errors import DUPLICATE, GUARDED, outdated
+from fhir_server.store.grouped import Grouped, Waiting, settle
 from fhir_server.store.rows import Row, entry_in, entry_key, entry_of, milliseconds, stored_entry
-
-log = logging.getLogger(__name__)
 
 MAJORITY = ReadConcern("majority")
 
-MOST = 1000
-"""Events of a group."""
-LANES = 2
-"""Groups under way at a time."""
-PATIENCE = 4.0
-"""Seconds for an event to become durable; whoever waits longer is told that it did not."""
-AGAIN = 0.1
-"""Seconds before a group is tried again."""
-
-AWAY = "The record of this request could not be stored, so it is not answered. Please send it again."
-
-
-class Waiting(NamedTuple):
-    """A row that is to be given an entry, and stored before, unless it is already."""
-
-    row: Row
-    done: asyncio.Future[None] | None
-    stored: bool = False
-
-    @property
-    def wanted(self) -> bool:
-        """Whoever was told no meanwhile has left no trace, and is not to leave one."""
-        return self.done is None or not self.done.done()
+PAUSE = 0.05
+"""Seconds in which the entries of several groups of events come together."""
 
 
 class Chain:
@@ -66,36 +41,34 @@ class Chain:
         self._tried: Sequence[Entry] = ()
         self._landed: set[str] = set()
         """Events that have an entry though the answer to it was lost."""
-        self._waiting: list[Waiting] = []
-        self._lanes: set[asyncio.Task[None]] = set()
-        self._running = 0
-        self._turn = asyncio.Lock()
+        self._events = Grouped(self._recorded)
+        self._entries = Grouped(self._entered, PAUSE)
         self.used = asyncio.get_running_loop().time()
 
     async def add(self, row: Row) -> None:
-        """Returns once the row and its entry are durable; who no longer waits leaves no trace, if there is time."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Waiting(row, done))
-        self._start()
+        """Returns once the row is durable; who no longer waits leaves no trace, if there is time."""
+        loop = asyncio.get_running_loop()
+        self.used = loop.time()
+        done: asyncio.Future[None] = loop.create_future()
+        self._events.put([Waiting(row, done)])
         await done
 
     def follow(self, rows: Iterable[Row]) -> None:
         """Entries for what a transaction has stored, as soon as may be."""
-        self._waiting += [Waiting(row, None, stored=True) for row in rows]
-        self._start()
+        self.used = asyncio.get_running_loop().time()
+        self._entries.put([Waiting(row, stored=True) for row in rows])
 
     async def link(self, rows: Iterable[Row]) -> None:
         """The same, and waits for it."""
         loop = asyncio.get_running_loop()
         waiting = [Waiting(row, loop.create_future(), stored=True) for row in rows]
-        self._waiting += waiting
-        self._start()
+        self._entries.put(waiting)
         await asyncio.gather(*(each.done for each in waiting if each.done))
 
     async def settled(self) -> None:
         """When nothing is waiting any more."""
-        while self._lanes:
-            await asyncio.wait(self._lanes)
+        await self._events.settled()
+        await self._entries.settled()
 
     async def close(self) -> None:
         """The end of the chain: what comes after it was not written by this process."""
@@ -112,59 +85,24 @@ class Chain:
         await self.place.audit_writers.update_one({"_id": f"{self.tenant}|{self.head.writer}"}, {"$set": ended})
         self.head = None  # Whatever comes late begins another one.
 
-    def _start(self) -> None:
-        self.used = asyncio.get_running_loop().time()
-        if self._running < LANES:
-            self._running += 1
-            lane = asyncio.create_task(self._run())
-            self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
-
-    async def _run(self) -> None:
-        """Of two lanes one stores events while the other makes entries."""
-        try:
-            while self._waiting:
-                await asyncio.sleep(0)  # Whoever is about to record something joins.
-                taken, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-                await self._group([each for each in taken if each.wanted])
-        finally:
-            self._running -= 1  # Not when the task is seen to be done: who comes in between would wait for nobody.
-
-    async def _group(self, group: list[Waiting]) -> None:
-        """As often as there is time for; an outage ends with an error for those who wait."""
-        deadline = asyncio.get_running_loop().time() + PATIENCE
-        while group:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await self._written(group)
-                return
-            except (PyMongoError, TimeoutError) as problem:
-                if asyncio.get_running_loop().time() + AGAIN > deadline:
-                    log.error("Events could not be recorded: %s", type(problem).__name__)
-                    _fail(group)
-                    return
-            except Exception as problem:
-                # Its text may be that of an event.
-                log.error("Events could not be recorded: %s at %s", type(problem).__name__, _place(problem))
-                _fail(group)
-                return
-            await asyncio.sleep(AGAIN)
-
-    async def _written(self, group: list[Waiting]) -> None:
-        refused = await self._stored([each.row for each in group if not each.stored])
+    async def _recorded(self, group: list[Waiting]) -> None:
+        refused = await self._stored([each.row for each in group])
         for each in group:
             if each.row.event in refused:
-                _settle(each.done, outdated())
-        kept = [each for each in group if each.row.event not in refused]
-        async with self._turn:
-            await self._chained([each.row for each in kept])
-        for each in kept:
-            _settle(each.done)
+                settle(each.done, outdated())
+        kept = [Waiting(each.row, each.done, stored=True) for each in group if each.row.event not in refused]
+        if not self._entries.late:
+            for each in kept:
+                settle(each.done)
+        self._entries.put(kept)
+
+    async def _entered(self, group: list[Waiting]) -> None:
+        await self._chained([each.row for each in group])
+        for each in group:
+            settle(each.done)
 
     async def _stored(self, rows: list[Row]) -> set[str]:
         """The ids of those that MongoDB refuses, as their index is of yesterday; what is there already is stored."""
-        if not rows:
-            return set()
         try:
             await self.place.audit.insert_many([row.document for row in rows], ordered=False)
         except BulkWriteError as problem:
@@ -233,22 +171,3 @@ async def last_entry(place: Database, tenant: str, writer: str) -> Entry | None:
     found = {"_id": {"$gte": entry_key(tenant, writer, 0), "$lt": f"{tenant}|{writer}}}"}}
     documents = await place.audit_chain.find(found).sort([("_id", -1)]).limit(1).to_list()
     return entry_in(documents[0]) if documents else None
-
-
-def _place(problem: BaseException) -> str:
-    frame = traceback.extract_tb(problem.__traceback__)[-1]
-    return f"{frame.filename}:{frame.lineno}"
-
-
-def _fail(group: Iterable[Waiting]) -> None:
-    for each in group:
-        _settle(each.done, transient(AWAY))
-
-
-def _settle(done: asyncio.Future[None] | None, problem: FhirError | None = None) -> None:
-    if done is None or done.done():
-        return
-    if problem is None:
-        done.set_result(None)
-    else:
-        done.set_exception(problem)

@@ -20,9 +20,10 @@ from fhir_server.crypto.chain import Entry
 from fhir_server.fhir.audit import Event
 from fhir_server.fhir.outcome import FhirError, error, transient
 from fhir_server.store.anchor import Anchored
-from fhir_server.store.chains import AWAY, PATIENCE, Chain
+from fhir_server.store.chains import Chain
 from fhir_server.store.database import Database, Session
 from fhir_server.store.errors import Outdated, mongo_errors
+from fhir_server.store.grouped import AWAY, PATIENCE
 from fhir_server.store.ids import uuid7
 from fhir_server.store.keeping import Keeping, Witness
 from fhir_server.store.keys import TenantKeys

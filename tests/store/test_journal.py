@@ -17,7 +17,7 @@ from fhir_server.crypto import chain
 from fhir_server.fhir import audit
 from fhir_server.fhir.audit import Agent, Code, Event
 from fhir_server.fhir.outcome import FhirError
-from fhir_server.store import chains, journal, keeping, processes, tenants
+from fhir_server.store import grouped, journal, keeping, processes, tenants
 from fhir_server.store.anchor import AnchorFile, anchored
 from fhir_server.store.connection import Store, opened
 from fhir_server.store.journal import Journal
@@ -39,6 +39,7 @@ def event(number: int = 1, **more: Any) -> Event:
 
 async def links(store: Store, tenant: str) -> dict[str, list[chain.Entry]]:
     """The entries of a tenant by writer, each proven to follow the one before it."""
+    await store.journal.settled()
     key = await store.keys.witness(tenant)
     found: dict[str, list[chain.Entry]] = {}
     async for document in store.common.audit_chain.find({"t": tenant}).sort([("_id", 1)]):
@@ -106,10 +107,7 @@ async def test_many_at_once_are_one_chain(store: Store) -> None:
     assert len(await chained(store, tenant.name)) == 100
 
 
-async def test_who_comes_when_a_group_has_just_ended_does_not_wait(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chains, "LANES", 1)
+async def test_who_comes_when_a_group_has_just_ended_does_not_wait(store: Store) -> None:
     tenant = await new_tenant(store)
 
     async def one_after_the_other() -> None:
@@ -175,6 +173,7 @@ async def left_behind(store: Store, tenant: Tenant, monkeypatch: pytest.MonkeyPa
     other = a_journal(store)
     await other.record(tenant.name, event(1))
     await other.within(None, tenant, [event(2), event(3)])
+    await other.settled()
     assert other._beating is not None
     other._beating.cancel()
 
@@ -203,6 +202,7 @@ async def test_what_was_sent_is_given_an_entry_and_what_was_smuggled_in_is_not(
     tenant = await new_tenant(own)
     repository = as_system(own, tenant)
     name = await own.journal.record(tenant.name, event())
+    await own.journal.settled()
     await own.journal.round()
     await repository.update(audit_event("a1"))
     await repository.put_many([audit_event("a2"), audit_event("a3")])
@@ -230,6 +230,7 @@ async def test_what_was_there_before_is_taken_in_once(own: Store, monkeypatch: p
     await own.common.audit.update_many({}, {"$unset": {"mac": ""}})
     await asyncio.sleep(0.01)
     await own.journal.record(tenant.name, event())
+    await own.journal.settled()
     await own.journal.round()
     await own.journal.settled()
     assert ("a1", "received") in {(each.event, each.kind) for each in await chained(own, tenant.name)}
@@ -238,6 +239,7 @@ async def test_what_was_there_before_is_taken_in_once(own: Store, monkeypatch: p
 async def test_a_chain_that_another_has_closed_is_not_gone_on_with(own: Store) -> None:
     tenant = await new_tenant(own)
     await own.journal.record(tenant.name, event(1))
+    await own.journal.settled()
     own.journal.keeping._watch.silent = -1.0
     await own.journal.round()
     await own.journal.record(tenant.name, event(2))
@@ -269,7 +271,7 @@ def test_a_process_is_dead_when_its_beat_stands_still(monkeypatch: pytest.Monkey
         assert watch.dead([{"p": "a", "beat": beat}, {"p": "b", "beat": 1}]) == (["b"] if beat > 1 else [])
 
 
-assert chains.PATIENCE < 5.0, "who waits is told within five seconds"
+assert grouped.PATIENCE < 5.0, "who waits is told within five seconds"
 
 
 async def test_what_was_there_before_is_left_to_a_process_that_stays(
@@ -297,7 +299,7 @@ async def test_a_command_gives_an_entry_to_what_it_has_stored(own: Store, monkey
     tenant = await new_tenant(own)
     await own.journal.record(tenant.name, event())
     await as_system(own, tenant).put_many([audit_event("a1"), audit_event("a2")])
-    await asyncio.sleep(0.01)
+    await own.journal.settled()
     await own.journal.close()
     kinds = [each.kind for found in (await links(own, tenant.name)).values() for each in found]
     assert kinds == ["open", "event", "received", "received", "close"]
@@ -313,6 +315,7 @@ async def test_a_tenant_of_the_same_name_begins_anew(
     for title in ("first", "second"):
         tenant = await own.tenants.create("again", title=title)
         await own.journal.record("again", event())
+        await own.journal.settled()
         await own.journal.keeping.settle(own.common, tenant)
         (line,) = anchored(tmp_path / "anchor", "again")
         assert (line.checkpoint, line.entries) == (1, 2)

@@ -19,7 +19,7 @@ import pytest_asyncio
 from bench.replica_set import NAME, Member
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.settings import Settings
-from fhir_server.store import chains, journal, keeping, mongod
+from fhir_server.store import grouped, journal, keeping, mongod
 from fhir_server.store.connection import Store, opened
 from fhir_server.store.tenants import Tenant
 from tests.rest.conftest import MINE, House, house
@@ -78,6 +78,7 @@ def store(served: House) -> Store:
 async def tenant(store: Store) -> Tenant:
     found = await new_tenant(store)
     await store.journal.record(found.name, event(0))
+    await store.journal.settled()
     return found
 
 
@@ -99,7 +100,7 @@ LONG = 60.0
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.5) -> None:
-    for each in (chains, journal):
+    for each in (grouped, journal):
         monkeypatch.setattr(each, "PATIENCE", seconds)
 
 
@@ -111,7 +112,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.5) -> None:
         ("audit", GONE, 0.5),
         ("audit_chain", GONE, 0.5),
         ("audit", UNKNOWN, 0.5),
-        ("audit", HANGING_LONG, chains.PATIENCE),
+        ("audit", HANGING_LONG, grouped.PATIENCE),
         ("audit_chain", HANGING, 0.5),
     ],
     ids=str,
@@ -124,9 +125,16 @@ async def test_nobody_is_answered_meanwhile(
     seconds: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A read and a write; each refusal says nothing of what was asked for, and what comes after it is answered."""
+    """Each refusal says nothing of what was asked for, and what comes after the outage is answered.
+
+    Where entries are what fails, that is noticed when the first of them has not followed its event.
+    """
     impatient(monkeypatch, seconds)
+    monkeypatch.setattr(grouped, "LATE", 0.1)
     with member.failing("failCommand", **inserting(where, **fault)):
+        if where == "audit_chain":
+            assert (await served.ask("GET", "Patient/p1")).status_code == 200
+            await asyncio.sleep(0.2)
         began = time.monotonic()
         refused = await asyncio.gather(
             served.ask("GET", "Patient/p1"),
@@ -182,16 +190,21 @@ async def test_an_event_whose_entry_was_lost_is_given_another(
     member: Member, store: Store, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient(monkeypatch)
-    with member.failing("failCommand", **inserting("audit_chain", **DISK_FULL)), pytest.raises(FhirError):
+    with member.failing("failCommand", **inserting("audit_chain", **DISK_FULL)):
         await store.journal.record(tenant.name, event(1))
+        await store.journal.settled()
+        with pytest.raises(FhirError):
+            await store.journal.record(tenant.name, event(3))
+        await store.journal.settled()
     monkeypatch.setattr(keeping, "UNCHAINED", timedelta(0))
     monkeypatch.setattr(keeping, "AGAIN", 0.0)
     impatient(monkeypatch, LONG)
     await store.journal.record(tenant.name, event(2))
+    await store.journal.settled()
     await store.journal.round()
     await store.journal.settled()
     kinds = [each.kind for each in await chained(store, tenant.name)]
-    assert sorted(kinds) == ["event", "event", "recovered"]
+    assert sorted(kinds) == ["event", "event", "recovered", "recovered"]
 
 
 KILLED = """
@@ -203,6 +216,7 @@ async def main(url, database, tenant):
     async with opened(mongo_url=url, database=database) as store:
         found = await store.tenants.get(tenant)
         await store.journal.record(tenant, event(1))
+        await store.journal.settled()
         async with store.common.session() as session:
             await session.start_transaction()
             await store.journal.within(session, found, [event(2), event(3)])

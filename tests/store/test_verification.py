@@ -18,7 +18,7 @@ import pytest_asyncio
 from pymongo import AsyncMongoClient
 
 from fhir_server.crypto import ecdsa
-from fhir_server.store import chains, journal, keeping
+from fhir_server.store import grouped, journal, keeping
 from fhir_server.store.anchor import AnchorFile, anchored
 from fhir_server.store.connection import Store, opened
 from fhir_server.store.recorded import Recorded
@@ -51,7 +51,7 @@ async def original(mongo_url: str, database: str, tmp_path_factory: pytest.TempP
     """Two processes, one after the other, with checkpoints in between; all of it is anchored."""
     path = tmp_path_factory.mktemp("anchor") / "anchor.jsonl"
     patient = pytest.MonkeyPatch()
-    for each in (chains, journal):
+    for each in (grouped, journal):
         patient.setattr(each, "PATIENCE", 60.0)
     for share in (EVENTS - EVENTS // 5, EVENTS // 5):
         async with opened(mongo_url=mongo_url, database=database, anchor=path) as store:
@@ -61,6 +61,7 @@ async def original(mongo_url: str, database: str, tmp_path_factory: pytest.TempP
                 some = range(number, min(number + AT_ONCE, share))
                 await asyncio.gather(*(store.journal.record(TENANT, event(each)) for each in some))
                 if number // AT_ONCE % max(share // AT_ONCE // 4, 1) == 0:
+                    await store.journal.settled()
                     await store.journal.keeping.settle(store.common, await store.tenants.latest(TENANT))
     patient.undo()
     async with opened(mongo_url=mongo_url, database=database) as store:
@@ -135,6 +136,7 @@ async def test_what_is_cut_off_before_a_checkpoint_is_found_at_the_next(mongo_ur
         tenant = await store.tenants.create(TENANT)
         for number in range(5):
             last = await store.journal.record(TENANT, event(number))
+        await store.journal.settled()
         await store.common.audit.delete_one({"id": last})
         await store.common.audit_chain.delete_one({"e": last})
         assert await first_fault(await of_store(store)) is None
@@ -159,6 +161,7 @@ async def test_versions_deletions_and_dropped_keys(mongo_url: str, tmp_path: Pat
         tenant = await store.tenants.create(TENANT)
         repository = as_system(store, tenant)
         await store.journal.record(TENANT, event())
+        await store.journal.settled()
         waiting = await of_store(store)
         await repository.update(audit_event("a1"))
         assert await first_fault(waiting) is None
@@ -170,6 +173,7 @@ async def test_versions_deletions_and_dropped_keys(mongo_url: str, tmp_path: Pat
         await store.journal.keeping.settle(store.common, tenant)
         await store.keys.rotate(TENANT, drop=True)
         await store.journal.record(TENANT, event())
+        await store.journal.settled()
         await store.journal.keeping.settle(store.common, tenant)
         found = await of_store(store, path)
         assert await first_fault(found) is None
