@@ -113,6 +113,7 @@ async def record(store: Store, tenant: str) -> None:
     """An event, its chain and a checkpoint of that."""
     store.journal.off = False  # In memory it is, since there is nothing to prove.
     await store.journal.record(tenant, event())
+    await store.journal.settled()
     await store.journal.round()
     await store.journal.keeping.settle(store.common, await store.tenants.latest(tenant))
 
