@@ -26,6 +26,13 @@ _COMMON: Final = re.compile(
 )
 """Entries of so many events that the order of time finds some of them as fast: those of the requests of every day."""
 
+_SAYS_LESS: Final = re.compile(
+    r"(?P<version_of>(agent|entity|source)=[A-Z][A-Za-z]+/[^/|]+)/_history/[^/|]+\Z"
+    r"|(?P<code>[a-z_-]+(:identifier)?)=\|(?P<value>.+)\Z",
+    re.DOTALL,
+)
+"""Entries that are never without another: a version without what it is one of, a value as one that has no system."""
+
 
 def check(types: Collection[str]) -> None:
     """Of types that were named: one cannot be searched for together with the others."""
@@ -50,8 +57,8 @@ def _sought(token: str) -> str | None:
     """What is indexed of whatever has this entry: it, or one that says less; nothing where that is no help."""
     if _COMMON.match(token):
         return None
-    code, without_system, value = token.partition("=|")
-    return f"{code}:{value}" if without_system else token.partition("/_history/")[0]
+    less = _SAYS_LESS.match(token)
+    return token if less is None else less["version_of"] or f"{less['code']}:{less['value']}"
 
 
 def named(strings: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from fhir_server.fhir import audit, validate
 from fhir_server.fhir.audit import Agent, Event
 from fhir_server.fhir.audit_kinds import KINDS, MANNERS, happened
+from fhir_server.fhir.resource import Resource
 from fhir_server.search import apart
 from fhir_server.search.audited import index_of
 from fhir_server.search.index import index
@@ -57,9 +58,35 @@ def test_every_event_is_a_valid_resource(event: Event) -> None:
     validate.check(audit.resource_of(event, "e1"))
 
 
-@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
-def test_whatever_has_an_entry_has_what_is_indexed_instead(event: Event) -> None:
-    found = index_of(event, "e1")
+def _sent(value: str) -> Resource:
+    """An event that somebody else has recorded."""
+    return {
+        "resourceType": "AuditEvent",
+        "type": {"code": value},
+        "subtype": [{"system": "urn:x", "code": value}],
+        "recorded": "2024-01-01T00:00:00Z",
+        "agent": [{"requestor": True, "altId": value, "who": {"identifier": {"value": value}}, "policy": [value]}],
+        "source": {"site": value, "observer": {"reference": value}},
+        "entity": [{"what": {"reference": value, "identifier": {"system": "urn:y", "value": value}}}],
+    }
+
+
+SENT = (
+    "x",
+    "a=|b",
+    "urn:x/_history/1",
+    "https://x/Patient/1/_history/2",
+    "Patient/1/_history/2",
+    "#",
+    "rest",
+    "A|B",
+    "=|",
+)
+
+
+@pytest.mark.parametrize("resource", [*(audit.resource_of(each, "e1") for each in EVENTS.values()), *map(_sent, SENT)])
+def test_whatever_has_an_entry_has_what_is_indexed_instead(resource: Resource) -> None:
+    found = index(resource)
     for token in found.tokens:
         asked = apart.entering({"tok": token})
         assert asked.keys() <= {"tok", "ref"}
