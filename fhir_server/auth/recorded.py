@@ -6,7 +6,6 @@ Handlers note what they learn of a request; here it becomes the event that its a
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from fhir_server.auth.refusal import OAuthError
+from fhir_server.crypto import base64url
 from fhir_server.fhir import audit
 from fhir_server.fhir.audit import Agent, Entity, Event, Outcome
 from fhir_server.fhir.audit_kinds import HUMAN, happened
@@ -63,7 +63,7 @@ def noted(request: Request) -> dict[str, Any]:
 def issued(token: str) -> dict[str, Any]:
     """What an access token says that was just signed."""
     part = token.split(".")[1]
-    claims: dict[str, Any] = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    claims: dict[str, Any] = json.loads(base64url.decoded(part))
     return {
         "client": claims["client_id"],
         "subject": claims["sub"],

@@ -7,7 +7,8 @@ whole grant ends. RFC 9700 §4.14.2
 from __future__ import annotations
 
 import hmac
-from base64 import urlsafe_b64encode
+
+from fhir_server.crypto import base64url
 
 
 def written(secret: bytes, tenant: str, grant_id: str, turn: int) -> str:
@@ -28,4 +29,4 @@ def read(secret: bytes, tenant: str, token: str) -> tuple[str, int] | None:
 def derived(secret: bytes, purpose: str, tenant: str, grant_id: str, turn: int) -> str:
     """The same at every repetition, so that one is answered alike."""
     said = repr((purpose, tenant, grant_id, turn)).encode()
-    return urlsafe_b64encode(hmac.digest(secret, said, "sha256")).rstrip(b"=").decode()
+    return base64url.encoded(hmac.digest(secret, said, "sha256"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from starlette.requests import Request
 
 from fhir_server.auth.people import CODE, FEDERATED, RECOVERY, SEVERAL
 from fhir_server.auth.person import Person
+from fhir_server.crypto import base64url
 from fhir_server.store.connection import Store
 from fhir_server.store.sessions import Session
 from fhir_server.store.tenants import Tenant
@@ -150,7 +150,7 @@ class Sessions:
 
     async def _token(self, tenant: str, cookie: str) -> str:
         key = hmac.digest(await self._keys.cursor(tenant), b"forms", "sha256")
-        return urlsafe_b64encode(hmac.digest(key, cookie.encode(), "sha256")).decode().rstrip("=")
+        return base64url.encoded(hmac.digest(key, cookie.encode(), "sha256"))
 
 
 async def person_of(request: Request, tenant: str) -> Person | None:

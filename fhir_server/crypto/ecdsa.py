@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -12,6 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from fhir_server.crypto import base64url
 
 OCTETS = 48
 _WAY = ec.ECDSA(hashes.SHA384())
@@ -46,4 +47,4 @@ def _public(x: str, y: str) -> ec.EllipticCurvePublicKey:
 
 
 def _number(text: str) -> int:
-    return int.from_bytes(urlsafe_b64decode(text + "=" * (-len(text) % 4)), "big")
+    return int.from_bytes(base64url.decoded(text), "big")

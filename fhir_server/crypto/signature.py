@@ -7,7 +7,7 @@ a signature cannot be cut out, copied or moved.
 from __future__ import annotations
 
 import binascii
-from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,6 +17,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from fhir_server.crypto import base64url
 from fhir_server.crypto.canonical import FULL, PARTS, canonical, encoded
 from fhir_server.fhir import json
 from fhir_server.fhir.attestation import FORMAT, JOSE
@@ -117,7 +118,7 @@ def key_of(provenance: Resource) -> str | None:
 
 
 def digest(octets: bytes) -> str:
-    return urlsafe_b64encode(sha256(octets).digest()).rstrip(b"=").decode()
+    return base64url.encoded(sha256(octets).digest())
 
 
 class _Registry(jws.JWSRegistry):
@@ -207,7 +208,7 @@ def _check_said(said: Resource, header: Mapping[str, Any]) -> None:
 
 
 def _check_proof(payload: bytes, proof: str, key: ECKey) -> None:
-    compact = proof.format(urlsafe_b64encode(payload).rstrip(b"=").decode())
+    compact = proof.format(base64url.encoded(payload))
     try:
         jws.deserialize_compact(compact, key, registry=_REGISTRY)
     except (JoseError, ValueError) as problem:
@@ -235,9 +236,6 @@ def _text(data: Any) -> str:
 def _decoded(part: str) -> bytes:
     """RFC 7515 §2"""
     try:
-        raw = urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    except (binascii.Error, ValueError) as problem:
-        raise _Broken("It is not base64url.") from problem
-    if urlsafe_b64encode(raw).rstrip(b"=").decode() != part:
-        raise _Broken("It is not base64url in its one right form.")
-    return raw
+        return base64url.decoded(part)
+    except ValueError as problem:
+        raise _Broken("It is not base64url in its one right form.") from problem

@@ -7,7 +7,6 @@ but by id. There is no way to change or remove one, short of erasing the tenant.
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from fhir_server.crypto import base64url
 from fhir_server.fhir.outcome import not_found
 from fhir_server.fhir.resource import instant
 from fhir_server.store.database import Collection
@@ -43,7 +43,7 @@ class Certificate:
     def content(self) -> dict[str, Any]:
         """What the signature covers."""
         encoded = self.signed.split(".")[1]
-        found: dict[str, Any] = json.loads(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+        found: dict[str, Any] = json.loads(base64url.decoded(encoded))
         return found
 
 

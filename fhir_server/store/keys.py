@@ -6,7 +6,6 @@ import asyncio
 import hmac
 import json
 import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from fhir_server.crypto import envelope
+from fhir_server.crypto import base64url, envelope
 from fhir_server.crypto.envelope import Place
 from fhir_server.crypto.secret import Key
 from fhir_server.fhir.outcome import conflict
@@ -207,7 +206,7 @@ def _record(key: PrivateKeyTypes, public: Mapping[str, str], algorithm: str) -> 
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    kid = _base64url(sha256(json.dumps(public, sort_keys=True, separators=(",", ":")).encode()).digest())
+    kid = base64url.encoded(sha256(json.dumps(public, sort_keys=True, separators=(",", ":")).encode()).digest())
     return {
         "kid": kid,
         "public": {**public, "kid": kid, "alg": algorithm, "use": "sig", "key_ops": ["verify"]},
@@ -218,11 +217,7 @@ def _record(key: PrivateKeyTypes, public: Mapping[str, str], algorithm: str) -> 
 
 
 def _number(number: int, octets: int) -> str:
-    return _base64url(number.to_bytes(octets, "big"))
-
-
-def _base64url(octets: bytes) -> str:
-    return urlsafe_b64encode(octets).rstrip(b"=").decode()
+    return base64url.encoded(number.to_bytes(octets, "big"))
 
 
 @lru_cache(maxsize=4096)
