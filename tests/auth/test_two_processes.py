@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from bench.processes import free_port
 from fhir_server.store.revocations import FRESH
 from tests.auth.conftest import BASE, CALLBACK, VERIFIER
 from tests.auth.site import Site, assertion
 from tests.auth.site import site as running
-from tests.cli.test_serve import COMMAND, free_port, wait_until_ready
+from tests.cli.test_serve import COMMAND, wait_until_ready
 
 pytestmark = pytest.mark.xdist_group("two processes")
 

@@ -21,8 +21,9 @@ from typing import Any
 
 import pytest
 
+from bench.processes import free_port
 from fhir_server.auth import totp
-from tests.cli.test_serve import free_port, wait_until_ready
+from tests.cli.test_serve import wait_until_ready
 from tests.conftest import ROOT
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")

@@ -17,16 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.processes import free_port
 from fhir_server.cli.serve import _environment
 from fhir_server.settings import Settings
 
 COMMAND = [sys.executable, "-m", "fhir_server.cli"]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

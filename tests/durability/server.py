@@ -7,22 +7,17 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from bench.processes import free_port
+
 TENANT = "durable"
 CLI = [sys.executable, "-m", "fhir_server.cli"]
 DYING = [sys.executable, "-m", "tests.durability.dying"]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:

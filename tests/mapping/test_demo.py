@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,18 +9,12 @@ from time import monotonic, sleep
 
 import pytest
 
+from bench.processes import free_port
 from fhir_server.cli.demo import PRACTICES
 from seed.systems import SYSTEMS
 
 READY = "Ctrl-C stops it."
 PATIENCE = 60
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def test_there_is_a_tenant_of_each_system() -> None:
