@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,9 +22,14 @@ class Figure:
     target: float | None = None
     at_most: bool = False
     more: dict[str, float] = field(default_factory=dict)
+    rounds: tuple[tuple[float, float], ...] = ()
+    """Both of each round, where they took turns: what slows the machine down for a while slows both."""
 
     @property
     def ratio(self) -> float | None:
+        """The median of those of the rounds."""
+        if self.rounds:
+            return statistics.median(ours / bare for ours, bare in self.rounds)
         return self.ours / self.bare if self.bare else None
 
     @property
