@@ -12,7 +12,7 @@ from fhir_server.search.index import index
 from fhir_server.search.page import Position
 from fhir_server.search.plan import Plan, plan
 from fhir_server.search.query import Query
-from fhir_server.store.layout import PARTIAL, RESOURCE_INDEXES
+from fhir_server.store.layout import AUDIT_INDEXES, PARTIAL, RESOURCE_INDEXES
 
 UPDATED = datetime(2024, 6, 1, tzinfo=UTC)
 Documents = Collection[dict[str, Any]]
@@ -28,7 +28,7 @@ def prepare(collection: Documents, documents: Iterable[Mapping[str, Any]]) -> No
     """As the store would have it."""
     collection.drop()
     collection.insert_many([dict(each) for each in documents])
-    for name, keys in RESOURCE_INDEXES.items():
+    for name, keys in {**AUDIT_INDEXES, **RESOURCE_INDEXES}.items():
         limit = {"partialFilterExpression": PARTIAL[name]} if name in PARTIAL else {}
         collection.create_index(list(keys), name=name, **limit)
 
