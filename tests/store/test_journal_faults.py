@@ -203,8 +203,9 @@ async def test_an_event_whose_entry_was_lost_is_given_another(
     await store.journal.settled()
     await store.journal.round()
     await store.journal.settled()
-    kinds = [each.kind for each in await chained(store, tenant.name)]
-    assert sorted(kinds) == ["event", "event", "recovered", "recovered"]
+    # The server looks after the chains too, so that one may be recovered twice.
+    kinds = {each.event: each.kind for each in await chained(store, tenant.name)}
+    assert sorted(kinds.values()) == ["event", "event", "recovered", "recovered"]
 
 
 KILLED = """
