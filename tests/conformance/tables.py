@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class Case:
         return "http" not in self.row and bool(self.url) and "raw" not in self.row and "form" not in self.row
 
 
+@cache
 def cases() -> list[Case]:
     return [case for file in sorted(FOLDER.glob("*.yaml")) for case in of_file(file)]
 

@@ -16,7 +16,7 @@ from tests.durability.server import DYING, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("durability")]
 
-KILLS = int(os.environ.get("FHIR_TEST_KILLS", "20"))
+KILLS = int(os.environ.get("FHIR_TEST_KILLS", "10"))
 ENTRIES = 5_000
 
 
