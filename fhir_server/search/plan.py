@@ -129,11 +129,11 @@ class _Asked:
     @property
     def contested(self) -> bool:
         """Whether a condition that cannot lead, such as one on a number, may leave fewer than the one that leads."""
-        if self.leading and weight(self.leading) < MARKED:
-            return False
         main = phases.main_date(self.query)
         others = [each for each in self.query.criteria if not each.term.points and "cmp" not in each.term.filter]
-        return any(each.parameter.code != main for each in others)
+        if all(each.parameter.code == main for each in others):
+            return False
+        return self.leading is None or weight(self.leading) >= MARKED
 
     def hint(self, ordered_by: str | None) -> str | None:
         """The index that finds and sorts; MongoDB's choice where another index may find better or has to sort."""
