@@ -64,6 +64,15 @@ def plan(query: Query, position: Position | None = None, *, confined: bool = Fal
 
     A caller who is `confined` sees few of the documents: an index of all of them is not followed for its order alone.
     """
+    if position is not None:
+        return _planned(query, position, confined)
+    if confined not in query.kept:
+        query.kept[confined] = _planned(query, None, confined)
+    first: Plan = query.kept[confined]
+    return first
+
+
+def _planned(query: Query, position: Position | None, confined: bool) -> Plan:
     ordering = ",".join(("-" if each.descending else "") + each.parameter.code for each in query.sort)
     found = criteria(query)
     if query.resource_types == (apart.TYPE,):
