@@ -1,22 +1,22 @@
 """Entries: the only currency between rooms.  https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request
 
 HTTP is a batch of one: the door makes one `EntryRequest`, a batch or transaction makes many, and nothing below the door
-knows which it was.
+knows which it was. Structs like `Version`, because every request makes two.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from fhir_server.fhir.resource import Resource
 from fhir_server.fhir.version import Version
 
 
-@dataclass(frozen=True)
-class EntryRequest:
+class EntryRequest(msgspec.Struct, frozen=True, dict=True):
     """What is asked; `url` is relative to the FHIR base, without a leading slash (`Patient/1?_summary=true`)."""
 
     method: str
@@ -44,8 +44,7 @@ class EntryRequest:
         return tuple(parse_qsl(text, keep_blank_values=True)) if text else ()
 
 
-@dataclass(frozen=True, slots=True)
-class EntryResponse:
+class EntryResponse(msgspec.Struct, frozen=True):
     """What is answered; `body` is the JSON of a representation, a Bundle or an OperationOutcome, or nothing."""
 
     status: int
@@ -54,7 +53,7 @@ class EntryResponse:
     last_modified: datetime | None = None
     location: str | None = None
     """Relative to the FHIR base: `Patient/1/_history/2`."""
-    headers: tuple[tuple[str, str], ...] = field(default=())
+    headers: tuple[tuple[str, str], ...] = ()
     resource_type: str | None = None
     resource_id: str | None = None
     media_type: str | None = None

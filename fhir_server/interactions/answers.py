@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from fhir_server.fhir import json
 from fhir_server.fhir.entry import EntryRequest, EntryResponse

@@ -5,7 +5,8 @@ https://hl7.org/fhir/R4/http.html#trules
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from fhir_server.access.right import Right
 from fhir_server.fhir import bundle

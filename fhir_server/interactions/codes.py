@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/search.html#token
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from fhir_server.fhir.outcome import FhirError, bad_value, not_supported, too_costly
@@ -16,21 +16,21 @@ from fhir_server.fhir.terminology.value_set import canonical, unknown_system, un
 from fhir_server.interactions.context import Context
 from fhir_server.interactions.terminology import Terminology
 from fhir_server.search.lookup import Codings, Lookup, Unresolved
-from fhir_server.search.parse import parse
 from fhir_server.search.query import Query
+from fhir_server.search.remembered import understood
 
 MOST: Final = 20
 """Value sets and hierarchies that one search may name."""
 
 
 async def parsed(
-    ctx: Context, resource_types: tuple[str, ...], query: Sequence[tuple[str, str]], *, lenient: bool
+    ctx: Context, resource_types: tuple[str, ...], query: tuple[tuple[str, str], ...], *, lenient: bool
 ) -> Query:
     """The search, read again with each lookup that it turns out to need."""
     known: dict[Lookup, Codings] = {}
     while True:
         try:
-            return parse(
+            return understood(
                 resource_types,
                 query,
                 lenient=lenient,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from fhir_server.access.right import Right
 from fhir_server.fhir.entry import EntryRequest, EntryResponse
@@ -51,8 +54,7 @@ class Limits:
     included: int = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """`base` is the absolute FHIR base of the tenant, without a slash at the end; `cursor_key` seals page links."""
 
     repo: Repository
@@ -61,7 +63,7 @@ class Context:
     interactions: tuple[Interaction, ...]
     resolve: Callable[[EntryRequest], tuple[Interaction, dict[str, str]]]
     perform: Callable[[Context, EntryRequest], Awaitable[EntryResponse]]
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = msgspec.field(default_factory=Limits)
 
     def setting(self, name: str) -> str:
         """How the tenant wants it."""

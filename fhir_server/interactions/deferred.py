@@ -6,10 +6,12 @@ https://hl7.org/fhir/R4/async.html
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from fhir_server.access.caller import Caller
 from fhir_server.fhir import json

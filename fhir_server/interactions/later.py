@@ -5,8 +5,9 @@ https://hl7.org/fhir/R4/async.html
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from fhir_server.fhir import bundle
 from fhir_server.fhir.entry import EntryRequest, EntryResponse

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from fhir_server.access.right import Right
 from fhir_server.fhir import fhirpath_patch, json_patch, validate

@@ -5,7 +5,8 @@ https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from fhir_server.fhir import json
 from fhir_server.fhir.entry import EntryRequest

@@ -31,28 +31,37 @@ def searchset(
 
     `_elements` names elements of the matches only. https://hl7.org/fhir/R4/search.html#elements
     """
-    shape = (lambda body: shaped(body, query)) if query.shaped else bytes
-    beside = replace(query, elements=())
-    start = '{"fullUrl":' + json.encode(f"{base.rstrip('/')}/").decode()[:-1]
-    entries = [_entry(start, version, shape(version.body), MATCH) for version in versions]
-    entries += [_entry(start, version, shaped(version.body, beside), INCLUDE) for version in included]
+    beside = replace(query, elements=()) if query.elements else query
+    start = ',{"fullUrl":' + json.encode(f"{base.rstrip('/')}/").decode()[:-1]
+    entries = _entries(start, versions, query, MATCH) + _entries(start, included, beside, INCLUDE)
     named = (*query.ignored, *issues)
     if named:
-        entries.append(b'{"resource":' + json.encode(outcome(named)) + OUTCOME)
+        entries += (b',{"resource":', json.encode(outcome(named)), OUTCOME)
+    if entries:
+        entries[0] = b',"entry":[' + entries[0][1:]
+        entries.append(b"]")
     return b"".join(
         (
             b'{"resourceType":"Bundle","type":"searchset"',
             b"" if total is None else b',"total":%d' % total,
             b',"link":' + json.encode(_links(self_link, next_link)),
-            b',"entry":[' + b",".join(entries) + b"]" if entries else b"",
+            *entries,
             b"}",
         )
     )
 
 
-def _entry(start: str, version: Version, body: bytes, mode: bytes) -> bytes:
-    """Types and ids need no escaping in JSON."""
-    return f'{start}{version.resource_type}/{version.resource_id}","resource":'.encode() + body + mode
+def _entries(start: str, versions: Iterable[Version], query: Query, mode: bytes) -> list[bytes]:
+    """The pieces of entries, each after a comma; joined only once, since bodies are long.
+
+    Types and ids need no escaping in JSON.
+    """
+    pieces: list[bytes] = []
+    whole = not query.shaped
+    for each in versions:
+        body = each.body if whole else shaped(each.body, query)
+        pieces += (f'{start}{each.resource_type}/{each.resource_id}","resource":'.encode(), body, mode)
+    return pieces
 
 
 def _links(self_link: str, next_link: str | None) -> list[dict[str, str]]:

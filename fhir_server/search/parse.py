@@ -48,17 +48,19 @@ def parse(
     known: Known | None = None,
     words: bool = False,
     contained: bool = False,
+    lasting: bool = False,
 ) -> Query:
     """A search of one type, of several or, with none, of all; `base` is the server's own URL for this tenant.
 
     Raises 400 for what is not understood; `lenient` ignores parameters that are not, and names them in `Query.ignored`.
     `known` are the codes that were looked up so far: `Unresolved` is raised where one more lookup is needed. Where
-    `contained` the caller can also answer with contained resources.
+    `contained` the caller can also answer with contained resources. `Passing` is raised where the query is to be a
+    `lasting` one and cannot be.
     """
     if len(query) > MAX_PARAMETERS:
         raise too_costly(f"The search has {len(query)} parameters; {MAX_PARAMETERS} are the most.")
     types = resource_types if len(resource_types) == 1 else _types(resource_types, query)
-    asked = Asked(base, now or datetime.now(UTC), known, words, blinding())
+    asked = Asked(base, None if lasting else now or datetime.now(UTC), known, words, blinding())
     reading = _Reading(types, asked, lenient, max_count, default_count)
     reading.result = _RESULT | _CONTAINED if contained else _RESULT
     for name, value in query:

@@ -51,6 +51,8 @@ def dated_only(query: Query) -> bool:
 def newest_first(query: Query) -> list[Phase]:
     """Phases by falling `d`; one that asks nothing more where nothing is known."""
     terms = _terms(query)
+    if not terms:
+        return [Phase()]
     before = min((term.before for term in terms if term.before), default=None)
     if not _single(query):
         return [Phase(before=before)]

@@ -64,6 +64,15 @@ def plan(query: Query, position: Position | None = None, *, confined: bool = Fal
 
     A caller who is `confined` sees few of the documents: an index of all of them is not followed for its order alone.
     """
+    if position is not None:
+        return _planned(query, position, confined)
+    if confined not in query.kept:
+        query.kept[confined] = _planned(query, None, confined)
+    first: Plan = query.kept[confined]
+    return first
+
+
+def _planned(query: Query, position: Position | None, confined: bool) -> Plan:
     ordering = ",".join(("-" if each.descending else "") + each.parameter.code for each in query.sort)
     found = criteria(query)
     if query.resource_types == (apart.TYPE,):
@@ -129,11 +138,11 @@ class _Asked:
     @property
     def contested(self) -> bool:
         """Whether a condition that cannot lead, such as one on a number, may leave fewer than the one that leads."""
-        if self.leading and weight(self.leading) < MARKED:
-            return False
         main = phases.main_date(self.query)
         others = [each for each in self.query.criteria if not each.term.points and "cmp" not in each.term.filter]
-        return any(each.parameter.code != main for each in others)
+        if all(each.parameter.code == main for each in others):
+            return False
+        return self.leading is None or weight(self.leading) >= MARKED
 
     def hint(self, ordered_by: str | None) -> str | None:
         """The index that finds and sorts; MongoDB's choice where another index may find better or has to sort."""

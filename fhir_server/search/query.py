@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from fhir_server.fhir.outcome import Issue
@@ -86,6 +87,9 @@ class Query:
     contained_type: str = "container"
     """Whether of these the `container` or the `contained` resource itself is answered."""
 
+    kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was worked out for it, for when the same is asked again; see `search.remembered`."""
+
     @classmethod
     def of(cls, resource_types: tuple[str, ...], *criteria: Criterion) -> Query:
         """Conditions alone, of which no page is shown."""
@@ -103,4 +107,7 @@ class Query:
 
     def self_link(self) -> str:
         """The query string that says exactly what was applied. https://hl7.org/fhir/R4/search.html#conformance"""
-        return urlencode(self.applied, quote_via=quote, safe=":/,$")
+        if "link" not in self.kept:
+            self.kept["link"] = urlencode(self.applied, quote_via=quote, safe=":/,$")
+        link: str = self.kept["link"]
+        return link

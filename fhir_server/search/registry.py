@@ -123,6 +123,12 @@ def refuse_unready(resource_type: str, code: str) -> None:
         raise transient(f"The search parameter '{code}' of {resource_type} is not ready: {progress}", retry_after=5)
 
 
+def settled() -> bool:
+    """Whether a search means the same as long as the same parameters are in force, and may be kept in memory."""
+    own = _OWN.get()
+    return not own.unready and own.blinding is None
+
+
 def in_force() -> ParameterSet:
     """What the tenant adds, as the key of what is remembered about it."""
     return _OWN.get().added

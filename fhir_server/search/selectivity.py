@@ -6,6 +6,8 @@ most.
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from fhir_server.search.query import Criterion
 
 ABOUT_ONE = frozenset({"Patient", "Encounter", "EpisodeOfCare", "CareTeam", "RelatedPerson"})
@@ -64,5 +66,5 @@ def _points_weight(criterion: Criterion) -> int:
 
 def leading(criteria: tuple[Criterion, ...]) -> Criterion | None:
     """The condition to enter an index with, if there is one."""
-    best = min(criteria, key=weight, default=None)
-    return best if best and weight(best) < UNFIT else None
+    least, best = min(((weight(each), each) for each in criteria), key=itemgetter(0), default=(UNFIT, None))
+    return best if least < UNFIT else None

@@ -44,6 +44,10 @@ class Term:
     """Every match has a value that starts at or after this or is long."""
 
 
+class Passing(Exception):
+    """What is asked depends on when it is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the values of a parameter are read against: the server's own base URL and the moment of the request.
@@ -52,7 +56,8 @@ class Asked:
     """
 
     base: str
-    now: datetime
+    now: datetime | None
+    """None where what is understood is to hold later as well."""
     known: Known | None = None
     """Codes that were looked up; none where nothing can be."""
     words: bool = False
@@ -63,6 +68,12 @@ class Asked:
         """As it is asked of a type whose index is readable, where it is."""
         readable = self.blinding is not None and resource_type in self.blinding.policy.clear_types
         return replace(self, blinding=None) if readable else self
+
+    @property
+    def moment(self) -> datetime:
+        if self.now is None:
+            raise Passing
+        return self.now
 
     def codings(self, lookup: Lookup) -> Codings:
         if self.known is None:

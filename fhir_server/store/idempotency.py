@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
+
+from msgspec.structs import asdict
 
 from fhir_server.access.caller import Caller
 from fhir_server.fhir.entry import EntryResponse

@@ -14,6 +14,7 @@ from fhir_server.search.joins import canonical
 from fhir_server.search.order import BY_FIELD, specification
 from fhir_server.search.page import Position
 from fhir_server.search.plan import KEY, Plan
+from fhir_server.store import asking
 from fhir_server.store.database import Database, Session
 from fhir_server.store.errors import mongo_errors
 from fhir_server.store.layout import Document
@@ -117,13 +118,11 @@ class Matches:
             return await self._computed(found, wanted, plan, limit, hint)
         if not plan.sort and self.database.in_memory:
             return await self._ordered_here(found, wanted, plan, limit)
-        cursor = self.database.of_types(plan.resource_types).plain.find(
-            found, wanted, session=self.session, limit=limit, batch_size=limit, max_time_ms=SLOWEST
-        )
-        if plan.sort and not _is_one(plan):
-            cursor = cursor.sort(plan.sort)
+        held, sort = self.database.of_types(plan.resource_types).plain, () if _is_one(plan) else plan.sort
         with mongo_errors:
-            return await (cursor.hint(hint) if hint else cursor).to_list()
+            return await asking.page(
+                held, found, wanted, limit=limit, most_ms=SLOWEST, sort=sort, hint=hint, session=self.session
+            )
 
     async def _ordered_here(self, found: Document, wanted: Document, plan: Plan, limit: int) -> list[Document]:
         """The order that an index would have: by the entry that a position starts with, then by its other keys."""

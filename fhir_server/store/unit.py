@@ -13,6 +13,7 @@ from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import PyMongoError
 
 from fhir_server.fhir.outcome import conflict
+from fhir_server.store import asking
 from fhir_server.store.database import Database, Held, Session
 from fhir_server.store.errors import BUSY, REFUSED, mongo_errors, mongo_writes
 from fhir_server.store.layout import SUPERSEDED, Document
@@ -50,7 +51,7 @@ class Immediate:
 
     async def read(self, found: Filter, wanted: Filter) -> Document | None:
         with mongo_errors:
-            return await self._database.of_key(found["_id"]).plain.find_one(found, wanted)
+            return await asking.one(self._database.of_key(found["_id"]).plain, found, wanted)
 
     async def store(self, write: Write) -> None:
         """A body that was moved out is removed again where the write was refused, not where its fate is unknown."""

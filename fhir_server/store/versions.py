@@ -109,7 +109,9 @@ def envelope(version: Version) -> Document:
 
 
 def version_of(tenant: str, document: Mapping[str, Any], body: bytes) -> Version:
-    moment = document["lu"] if document["lu"].tzinfo is None else _zoneless(document["lu"])
+    moment = document["lu"]
+    if moment.tzinfo is not None:
+        moment = _zoneless(moment)
     return Version(tenant, document["rt"], document["id"], document["v"], moment, document["m"], body)
 
 

@@ -47,6 +47,7 @@ async def test_every_match_is_on_one_page(ctx: Context, search: str, total: int)
     await filled(ctx)
     found = await walk(ctx, search)
     assert (len(found), len(set(found))) == (total, total)
+    assert await walk(ctx, search) == found
     answer = await ask(ctx, f"GET {search}&_total=accurate")
     assert json.trusted(answer.body or b"")["total"] == total
     assert linked(answer.body, "self") == f"{ctx.base}/{search}&_total=accurate"

@@ -6,7 +6,8 @@ R4 has no such operation. 21 CFR 11.10(e): changes must not obscure what was rec
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from fhir_server.access.right import Right
 from fhir_server.fhir import finality, validate

@@ -4,9 +4,10 @@ https://hl7.org/fhir/R4/composition-operation-document.html https://hl7.org/fhir
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
+
+from msgspec.structs import replace
 
 from fhir_server.fhir import json, validate
 from fhir_server.fhir.entry import EntryResponse

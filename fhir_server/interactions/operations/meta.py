@@ -5,8 +5,9 @@ https://hl7.org/fhir/R4/resource-operations.html
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from fhir_server.access.right import Right
 from fhir_server.fhir.entry import EntryResponse

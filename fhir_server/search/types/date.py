@@ -155,7 +155,7 @@ STAMP: dict[str, Callable[[datetime, datetime], Filter]] = {
 
 def _asked(value: str, asked: Asked) -> tuple[str, Span]:
     prefix, wanted = parse(value)
-    return prefix, widened(wanted, asked.now) if prefix == "ap" else wanted
+    return prefix, widened(wanted, asked.moment) if prefix == "ap" else wanted
 
 
 def _any(parameter: Parameter, values: Sequence[str], asked: Asked) -> Term:
