@@ -65,10 +65,10 @@ def preferred(value: Contact, method: Any, words: Words) -> Contact:
     return {**value, "rank": 1} if method is not None and folded(method) in words else value
 
 
-def rank(value: Contact, place: str) -> Contact:
+def rank(value: Contact, place: int) -> Contact:
     """The contact with its place in the order of preference."""
     found = value.copy()
-    found["rank"] = int(place)
+    found["rank"] = place
     return found
 
 
@@ -79,5 +79,5 @@ CONVERTERS = {
     "email": Converter(email, TEXT, "ContactPoint", USE, fails=True),
     "url": Converter(url, TEXT, "ContactPoint", USE, fails=True),
     "preferred": Converter(preferred, frozenset({"ContactPoint"}), "ContactPoint", ("column", "value+")),
-    "rank": Converter(rank, frozenset({"ContactPoint"}), "ContactPoint", USE),
+    "rank": Converter(rank, frozenset({"ContactPoint"}), "ContactPoint", ("count",)),
 }

@@ -30,7 +30,7 @@ Words = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """`args` are kinds: `word value number system coding column map field type output`, with `?`, `*` or `+`."""
+    """`args` are kinds: `word count value number system coding column map field type output`, with `?`, `*` or `+`."""
 
     call: Callable[..., Any]
     takes: frozenset[str]

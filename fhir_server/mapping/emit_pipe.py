@@ -61,13 +61,16 @@ class Pipes:
         return Value(name, self._creates(pipe, name), _is_always(pipe), column)
 
     def passed_over(self, pipe: Pipe) -> list[str]:
-        """The conditions under which the steps of the pipe do not choose a row of a list."""
+        """The conditions under which the steps of the pipe do not choose a row of a list.
+
+        Lists of the same rows begin alike: what sets one apart stands last in its pipe, and is asked first.
+        """
         found = []
-        for step in pipe.steps:
+        for step in reversed(pipe.steps):
             name, words = (each.value for each in bound(step))
             value = f"{ITEM}[{name!r}]"
             among = self.writer.made(is_among.__name__, repr(words), partial(Remembered, is_among, _folded(words)))
-            found.append(f"{CHOOSING[step.name]}{among}[{value}.__class__][{value}]")
+            found.append(f"{CHOOSING[step.name]}{among}[(asked := {value}).__class__][asked]")
         return found
 
     def _is_shared(self, pipe: Pipe) -> bool:
@@ -214,6 +217,8 @@ class Pipes:
                 uri(each, self.catalogue.systems) for each in (value if isinstance(value, tuple) else (value,))
             )
             return repr(uris if isinstance(value, tuple) else uris[0])
+        if kind == "count":
+            return str(int(value))
         return repr(_folded(value) if kind == "value" else value)
 
     def _map(self, name: str, place: Place | None) -> str:
