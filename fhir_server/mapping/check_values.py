@@ -247,6 +247,11 @@ def _map_argument(value: str, _: Step, __: Leaf, ___: TableMapping, catalogue: C
         raise Misfit(f"There is no map '{value}'.{suggestion(value, catalogue.maps)}")
 
 
+def _count_argument(value: str, step: Step, *_: Any) -> None:
+    if not (value.isascii() and value.isdecimal()):
+        raise Misfit(f"'{step}' counts: '{value}' is no whole number.")
+
+
 def _type_argument(value: str, *_: Any) -> None:
     if value not in kinds() and value not in features():
         raise Misfit(f"R4 has no resource type '{value}'.{suggestion(value, kinds())}")
@@ -268,6 +273,7 @@ ARGUMENTS: Mapping[str, Callable[..., None]] = {
     "system": _system,
     "coding": _coding_argument,
     "map": _map_argument,
+    "count": _count_argument,
     "type": _type_argument,
     "output": _output_argument,
 }

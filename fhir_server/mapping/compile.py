@@ -43,7 +43,7 @@ REFUSED: Mapping[str, str] = {
 """What is said of a row that a test does not let pass, by code."""
 
 
-class Draft(msgspec.Struct):
+class Draft(msgspec.Struct, gc=False):
     """A resource or record that is to be stored; `key` is the row's, or the value's that it belongs to."""
 
     output: str

@@ -14,26 +14,30 @@ MAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@.]+\Z")
 WEB = re.compile(r"(https?://)?[^\s/]+\.[^\s]+\Z")
 TYPED = re.compile(r"[\s().\-]")
 TYPED_ASCII = b" \t\n\r\f\v\x1c\x1d\x1e\x1f().-"
+ONE = ord("1")
 NORTH_AMERICAN = re.compile(r"1?([2-9]\d{2}[2-9]\d{6})\Z")
 INTERNATIONAL = re.compile(r"\+[1-9]\d{6,14}\Z")
 
 
 def phone(value: str, use: str) -> Contact | None:
-    return _number("phone", value, use)
+    written = e164(value)
+    return None if written is value and is_nothing(value) else {"system": "phone", "value": written, "use": use}
 
 
 def fax(value: str, use: str) -> Contact | None:
-    return _number("fax", value, use)
-
-
-def _number(system: str, value: str, use: str) -> Contact | None:
-    written = e164(value)
-    return None if written is value and is_nothing(value) else {"system": system, "value": written, "use": use}
+    found = phone(value, use)
+    return {**found, "system": "fax"} if found else None
 
 
 def e164(value: str) -> str:
     """The number in international form when it parses, else as it was typed."""
-    bare = value.encode().translate(None, TYPED_ASCII).decode() if value.isascii() else TYPED.sub("", value)
+    if value.isascii():
+        typed = value.encode().translate(None, TYPED_ASCII)
+        if len(typed) == 10 and typed.isdigit() and typed[0] > ONE < typed[3]:
+            return f"+1{typed.decode()}"  # As most are written; what follows says the same, at twice the cost.
+        bare = typed.decode()
+    else:
+        bare = TYPED.sub("", value)
     found = NORTH_AMERICAN.match(bare)
     if found:
         return f"+1{found[1]}"
@@ -61,9 +65,11 @@ def preferred(value: Contact, method: Any, words: Words) -> Contact:
     return {**value, "rank": 1} if method is not None and folded(method) in words else value
 
 
-def rank(value: Contact, place: str) -> Contact:
+def rank(value: Contact, place: int) -> Contact:
     """The contact with its place in the order of preference."""
-    return {**value, "rank": int(place)}
+    found = value.copy()
+    found["rank"] = place
+    return found
 
 
 USE = ("word",)
@@ -73,5 +79,5 @@ CONVERTERS = {
     "email": Converter(email, TEXT, "ContactPoint", USE, fails=True),
     "url": Converter(url, TEXT, "ContactPoint", USE, fails=True),
     "preferred": Converter(preferred, frozenset({"ContactPoint"}), "ContactPoint", ("column", "value+")),
-    "rank": Converter(rank, frozenset({"ContactPoint"}), "ContactPoint", USE),
+    "rank": Converter(rank, frozenset({"ContactPoint"}), "ContactPoint", ("count",)),
 }

@@ -23,4 +23,4 @@ def media_type(value: str) -> str:
     return found
 
 
-CONVERTERS = {"media_type": Converter(media_type, TEXT, "code", fails=True)}
+CONVERTERS = {"media_type": Converter(media_type, TEXT, "code", fails=True, repeats=True)}

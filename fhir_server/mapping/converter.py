@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 SAME = "same"
@@ -31,7 +30,7 @@ Words = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """`args` are kinds: `word value number system coding column map field type output`, with `?`, `*` or `+`."""
+    """`args` are kinds: `word count value number system coding column map field type output`, with `?`, `*` or `+`."""
 
     call: Callable[..., Any]
     takes: frozenset[str]
@@ -51,22 +50,46 @@ class Converter:
     """The same values come again and again, with arguments that are words: what they become is kept."""
 
 
-KEPT = 4096
-KEYS = frozenset({str, int, float})
+MOST_KEPT = 4096
 
 
-def remembered(call: Callable[..., Any], *args: Any) -> Callable[[Any], Any]:
-    """A converter that keeps what the last values became.
+class Kept(dict[Any, Any]):
+    """What the last values of one class became."""
 
-    Equal numbers may be written differently: decimals are told apart by their digits, and a zero by its sign.
+    def __init__(self, call: Callable[[Any], Any]):
+        self.call = call
+
+    def __missing__(self, value: Any) -> Any:
+        found = self.call(value)
+        if value != 0 or value.__class__ is not float:
+            if len(self) >= MOST_KEPT:
+                self.clear()
+            self[value] = found
+        return found
+
+
+class Asked:
+    """What values become, of which nothing is kept."""
+
+    def __init__(self, call: Callable[[Any], Any]):
+        self.call = call
+
+    def __getitem__(self, value: Any) -> Any:
+        return self.call(value)
+
+
+class Remembered(dict[type, Kept | Asked]):
+    """A converter that keeps what the last values became: `[class][value]`.
+
+    Equal numbers may be written differently: the class tells them apart, decimals their digits, a zero its sign.
     """
-    kept = lru_cache(maxsize=KEPT, typed=True)(lambda value: call(value, *args))
-    kept_decimals = lru_cache(maxsize=KEPT)(lambda digits: call(Decimal(digits), *args))
 
-    def remembering(value: Any) -> Any:
-        kind = value.__class__
-        if kind is Decimal:
-            return kept_decimals(str(value))
-        return kept(value) if value and kind in KEYS else call(value, *args)
+    def __init__(self, call: Callable[..., Any], *args: Any):
+        self.convert = lambda value: call(value, *args)
+        by_digits = Kept(lambda digits: call(Decimal(digits), *args))
+        super().__init__({kind: Kept(self.convert) for kind in (str, int, float)})
+        self[Decimal] = Asked(lambda value: by_digits[str(value)])
 
-    return remembering
+    def __missing__(self, kind: type) -> Asked:
+        found = self[kind] = Asked(self.convert)
+        return found

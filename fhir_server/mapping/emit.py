@@ -188,19 +188,13 @@ class Nodes:
                 self.fill(name, children)
 
     def fill(self, name: str, children: Mapping[str, Value], head: str = "") -> None:
-        """Builds the object in declared order: what is always there at once, the rest where it has a value."""
-        pairs = list(children.items())
-        leading = [head] if head else []
-        while pairs and pairs[0][1].always:
-            child, value = pairs.pop(0)
-            leading.append(f"{child!r}: {value.name}")
-        self.writer.line(f"{name} = {{{', '.join(leading)}}}")
-        for child, value in pairs:
-            if value.always:
-                self.writer.line(f"{name}[{child!r}] = {value.name}")
-            else:
-                with self.writer.block(f"if {value.name} is not None"):
-                    self.writer.line(f"{name}[{child!r}] = {value.name}")
+        """Builds the object at once, in declared order and as large as it can get; what has no value is taken out."""
+        members = [f"{child!r}: {value.name}" for child, value in children.items()]
+        self.writer.line(f"{name} = {{{', '.join([head, *members] if head else members)}}}")
+        for child, value in children.items():
+            if not value.always:
+                with self.writer.block(f"if {value.name} is None"):
+                    self.writer.line(f"del {name}[{child!r}]")
 
 
 def loop(items: str, body: Iterable[Leaf]) -> str:

@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
 from fhir_server.fhir.definitions import codes
 from fhir_server.mapping.catalogue import Catalogue
 from fhir_server.mapping.convert import CONVERTERS
-from fhir_server.mapping.converter import TEXT, remembered
+from fhir_server.mapping.converter import TEXT, Remembered
 from fhir_server.mapping.elements import Place
 from fhir_server.mapping.emit_columns import attempt, variable
 from fhir_server.mapping.emit_value import Value
 from fhir_server.mapping.grammar import Column, Pipe, Step
+from fhir_server.mapping.identity import KEY
 from fhir_server.mapping.kinds import ITEM, POSITION, bound
 from fhir_server.mapping.maps import SHAPES, Translation
 from fhir_server.mapping.model import TableMapping
 from fhir_server.mapping.once import Once
 from fhir_server.mapping.systems import coding, uri
-from fhir_server.mapping.text import folded
+from fhir_server.mapping.text import folded, is_among
 from fhir_server.mapping.writer import Writer
 
 UNKNOWN = "unknown"
 GUARDS = frozenset({"given", "unless"})
-CHOOSING = {
-    "having": "{0} is None or {1} not in {2}",
-    "apart_from": "{0} is not None and {1} in {2}",
-}
-"""What chooses rows of a list, and when a row is not chosen."""
-TARGETS = {"reference": "", "link": "['reference']"}
-"""What refers to a resource, and what of the reference it takes."""
+CHOOSING = {"having": "not ", "apart_from": ""}
+"""What chooses rows of a list, and when a row is not chosen: its value is not, or is, among those named."""
+TARGETS = {"reference": "{{'reference': {0}}}", "link": "{0}"}
+"""What refers to a resource, and what it makes of its URL."""
 DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
 
@@ -62,13 +61,16 @@ class Pipes:
         return Value(name, self._creates(pipe, name), _is_always(pipe), column)
 
     def passed_over(self, pipe: Pipe) -> list[str]:
-        """The conditions under which the steps of the pipe do not choose a row of a list."""
-        folding = self.writer.function("folded", folded)
+        """The conditions under which the steps of the pipe do not choose a row of a list.
+
+        Lists of the same rows begin alike: what sets one apart stands last in its pipe, and is asked first.
+        """
         found = []
-        for step in pipe.steps:
+        for step in reversed(pipe.steps):
             name, words = (each.value for each in bound(step))
             value = f"{ITEM}[{name!r}]"
-            found.append(CHOOSING[step.name].format(value, f"{folding}({value})", self._argument("value", words)))
+            among = self.writer.made(is_among.__name__, repr(words), partial(Remembered, is_among, _folded(words)))
+            found.append(f"{CHOOSING[step.name]}{among}[(asked := {value}).__class__][asked]")
         return found
 
     def _is_shared(self, pipe: Pipe) -> bool:
@@ -106,7 +108,7 @@ class Pipes:
         """The id of the other output, where the key stands in names as it is in the column."""
         with self.writer.block(f"if {name} is row[{list(self.table.columns).index(self.table.key[0])}]"):
             url = f"f'{step.args[0]}/{{{self.own_id(output)}}}'"
-            self.writer.line(f"{name} = {url}" if step.name == "link" else f"{name} = {{'reference': {url}}}")
+            self.writer.line(f"{name} = {TARGETS[step.name].format(url)}")
         with self.writer.block("else"):
             self.writer.line(f"{name} = {self._call(name, step, None)}")
 
@@ -172,7 +174,7 @@ class Pipes:
     def _call(self, name: str, step: Step, place: Place | None) -> str:
         converter = CONVERTERS[step.name]
         if converter.repeats:
-            return f"{self._remembered(step)}({name})"
+            return f"{self._remembered(step)}[{name}.__class__][{name}]"
         if step.name == "map":
             return f"{self._map(str(step.args[0]), place)}[{name}]"
         if step.name in TARGETS:
@@ -191,14 +193,14 @@ class Pipes:
         if found and (found.key or found.merge):
             key = f"natural({name})" if found.key else f"merged_key({name})"
         entry = f":{{{variable(step.args[-1])}}}" if isinstance(step.args[-1], Column) else ""
-        wanted = f"f'{resource_type} {self.catalogue.source}/{table}/{{{key}}}/{output}{entry}'"
-        return f"context.ids.references[{wanted}]{TARGETS[step.name]}"
+        wanted = f"{'f' if entry else ''}'{resource_type} {self.catalogue.source}/{table}/{KEY}/{output}{entry}'"
+        return TARGETS[step.name].format(f"context.ids.references[{wanted}][{key}]")
 
     def _remembered(self, step: Step) -> str:
         """The name of a converter with its words, the same wherever a declaration writes it."""
         call = CONVERTERS[step.name].call
         return self.writer.made(
-            call.__name__, str(step), lambda: remembered(call, *(each.value for each in bound(step)))
+            call.__name__, str(step), lambda: Remembered(call, *(each.value for each in bound(step)))
         )
 
     def _argument(self, kind: str, value: Any) -> str:
@@ -215,7 +217,9 @@ class Pipes:
                 uri(each, self.catalogue.systems) for each in (value if isinstance(value, tuple) else (value,))
             )
             return repr(uris if isinstance(value, tuple) else uris[0])
-        return repr(tuple(map(folded, value))) if kind == "value" else repr(value)
+        if kind == "count":
+            return str(int(value))
+        return repr(_folded(value) if kind == "value" else value)
 
     def _map(self, name: str, place: Place | None) -> str:
         """The map as the element needs it; the bare map where there is no element."""
@@ -228,6 +232,10 @@ class Pipes:
         if key not in self.writer.names:
             self.writer.names[key] = Translation(self.catalogue.maps[name], place.type, required=required)
         return key
+
+
+def _folded(words: Any) -> tuple[str, ...]:
+    return tuple(map(folded, words))
 
 
 def _is_always(pipe: Pipe) -> bool:

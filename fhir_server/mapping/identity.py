@@ -5,10 +5,16 @@ from __future__ import annotations
 import uuid
 from decimal import Decimal
 from hashlib import sha1
+from typing import Any
 
 from fhir_server.mapping.text import normalised
 
 CACHED = 4096
+CACHED_TARGETS = 256
+KEY = "*"
+"""Where the key of a row belongs in the name of a target."""
+new_sha1 = sha1(usedforsecurity=False).copy
+"""A copy of an empty hash costs less than a new one."""
 VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 """RFC 9562 §4.1"""
 BYTES = slice(16)
@@ -27,27 +33,42 @@ class Identity:
         return uuid5(self.namespace + name.encode())
 
 
-class References(dict[str, dict[str, str]]):
-    """References to what the rows of one tenant become, by `{Type} {name}`: the last that were asked for are kept.
+class Target(dict[Any, str]):
+    """Relative URLs of one output of the rows of a table, by their keys: the last that were asked for are kept.
 
     https://hl7.org/fhir/R4/references.html#literal
     """
 
+    def __init__(self, namespace: bytes, wanted: str):
+        resource_type, _, name = wanted.partition(" ")
+        before, _, after = name.partition(KEY)
+        self.start, self.before, self.after = f"{resource_type}/", namespace + before.encode(), after.encode()
+
+    def __missing__(self, key: int | str) -> str:
+        if len(self) >= CACHED:
+            self.clear()
+        found = self[key] = self.start + uuid5(self.before + str(key).encode() + self.after)
+        return found
+
+
+class References(dict[str, Target]):
+    """The targets of references from the rows of one tenant, by `{Type} {name}` with `*` in place of the key."""
+
     def __init__(self, namespace: bytes):
         self.namespace = namespace
 
-    def __missing__(self, wanted: str) -> dict[str, str]:
-        if len(self) >= CACHED:
+    def __missing__(self, wanted: str) -> Target:
+        if len(self) >= CACHED_TARGETS:
             self.clear()
-        resource_type, _, name = wanted.partition(" ")
-        found = {"reference": f"{resource_type}/{uuid5(self.namespace + name.encode())}"}
-        self[wanted] = found
+        found = self[wanted] = Target(self.namespace, wanted)
         return found
 
 
 def uuid5(name: bytes) -> str:
     """The id of a name behind its namespace; the same as `uuid.uuid5`, at a third of its cost."""
-    hexed = sha1(name, usedforsecurity=False).digest()[BYTES].hex("-", 6)
+    hashing = new_sha1()
+    hashing.update(name)
+    hexed = hashing.digest()[BYTES].hex("-", 6)
     return f"{hexed[TIME]}-5{hexed[VERSIONED]}-{VARIANT[hexed[17]]}{hexed[CLOCK]}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Container
 from functools import lru_cache
 from typing import Any
 
@@ -51,6 +52,11 @@ def folded(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return re.sub(r"[\s\-]+", "_", str(value).strip().casefold())
+
+
+def is_among(value: Any, words: Container[str]) -> bool:
+    """Whether a value, as it is compared, is one of some words."""
+    return value is not None and folded(value) in words
 
 
 @lru_cache(maxsize=16_384)

@@ -10,7 +10,7 @@ import pytest
 
 from fhir_server.mapping.compile import Compiled
 from fhir_server.mapping.context import Context
-from fhir_server.mapping.identity import CACHED, Identity
+from fhir_server.mapping.identity import CACHED, CACHED_TARGETS, Identity
 
 PATIENT = "  - resourceType: Patient\n"
 
@@ -141,9 +141,11 @@ def test_references_are_made_again_once_too_many_are_kept() -> None:
     ids = Identity("https://x.example", "acme")
     tenant = uuid.uuid5(uuid.NAMESPACE_URL, "https://x.example/tenant/acme")
     for at in range(2 * CACHED + 1):
-        wanted = ids.references[f"Patient pms/clients/a b {at}/Patient"]
-        assert wanted == {"reference": f"Patient/{uuid.uuid5(tenant, f'pms/clients/a b {at}/Patient')}"}
-    assert len(ids.references) <= CACHED
+        wanted = ids.references["Patient pms/clients/*/Patient"][f"a * {at}"]
+        assert wanted == f"Patient/{uuid.uuid5(tenant, f'pms/clients/a * {at}/Patient')}"
+        assert ids.references[f"Patient pms/clients/*/Patient:{at}"][at].startswith("Patient/")
+    assert len(ids.references["Patient pms/clients/*/Patient"]) <= CACHED
+    assert len(ids.references) <= CACHED_TARGETS
 
 
 def test_a_reference_is_the_id_of_what_the_row_becomes(mapped: Callable[..., Any], declare: Callable[..., Any]) -> None:
@@ -287,4 +289,4 @@ def test_a_key_that_is_not_written_as_it_is_read_is_referred_to_as_it_is_read(de
     )
     context = Context(Identity("https://x.example", "acme"), date(2025, 6, 30))
     condition = declare(outputs).drafts((" 7", "x", *[None] * 5), " 7", {}, context, [])[1].resource
-    assert condition["subject"] == context.ids.references["Patient pms/clients/7/Patient"]
+    assert condition["subject"] == {"reference": context.ids.references["Patient pms/clients/*/Patient"]["7"]}

@@ -17,11 +17,12 @@ from fhir_server.mapping import document, maps
 from fhir_server.mapping.ciphers import fernet
 from fhir_server.mapping.context import Context
 from fhir_server.mapping.convert import CONVERTERS
+from fhir_server.mapping.convert_contact import INTERNATIONAL, NORTH_AMERICAN, TYPED, e164
 from fhir_server.mapping.convert_dose import dose
 from fhir_server.mapping.convert_integrity import digest_of
 from fhir_server.mapping.convert_measure import quantity_in
 from fhir_server.mapping.convert_time import date_time, instant, inverted
-from fhir_server.mapping.converter import remembered
+from fhir_server.mapping.converter import MOST_KEPT, Remembered
 from fhir_server.mapping.fault import CODES, Fault
 from fhir_server.mapping.identity import Identity
 from seed.sealing import SAMPLE_KEY, sealed
@@ -165,11 +166,38 @@ def test_a_dose_in_words_is_a_quantity_where_its_unit_is_known() -> None:
 
 
 def test_what_is_kept_of_equal_values_that_are_written_differently_is_kept_apart() -> None:
-    written = remembered(lambda value, mark: f"{mark}{value}", "#")
+    written = Remembered(lambda value, mark: f"{mark}{value}", "#")
     equal = [1, 1.0, True, Decimal(1), Decimal("1.0"), Decimal("1.00"), "1", 0, 0.0, -0.0, False, Decimal("0.0"), "0"]
     told = ["1", "1.0", "True", "1", "1.0", "1.00", "1", "0", "0.0", "-0.0", "False", "0.0", "0"]
     for _ in range(2):
-        assert [written(each) for each in equal] == [f"#{each}" for each in told]
+        assert [written[each.__class__][each] for each in equal] == [f"#{each}" for each in told]
+
+
+def test_a_converter_keeps_the_last_values_only_and_asks_again_for_the_others() -> None:
+    asked: list[Any] = []
+    written = Remembered(lambda value: asked.append(value) or len(asked))
+    assert [written[int][at] for at in [*range(MOST_KEPT + 1), MOST_KEPT, 0]][-2:] == [MOST_KEPT + 1, MOST_KEPT + 2]
+    assert len(written[int]) <= MOST_KEPT  # type: ignore[arg-type]
+    assert written[list][[1]] != written[list][[1]]
+
+
+def test_a_fault_is_raised_again_for_the_same_value() -> None:
+    number = Remembered(CONVERTERS["int"].call)
+    for _ in range(2):
+        with pytest.raises(Fault):
+            number[str]["x"]
+
+
+PUNCTUATION = st.sampled_from(["", " ", "-", ".", ") ", " (", "\t"])
+DIGITS = st.text("0123456789٣", min_size=2, max_size=4)
+
+
+@given(st.lists(st.tuples(PUNCTUATION, DIGITS), max_size=5), st.sampled_from(["", "+", "+1", "1", "x"]))
+def test_a_number_of_ten_digits_is_read_as_by_the_rule_for_all(parts: list[tuple[str, str]], start: str) -> None:
+    value = start + "".join(mark + digits for mark, digits in parts)
+    bare = TYPED.sub("", value)
+    found = NORTH_AMERICAN.match(bare)
+    assert e164(value) == (f"+1{found[1]}" if found else bare if INTERNATIONAL.match(bare) else value)
 
 
 def test_a_map_tells_flags_from_numbers_whichever_it_meets_first() -> None:
