@@ -14,6 +14,7 @@ from fhir_server.mapping.fault import Fault
 FIRST_YEAR, LAST_YEAR = 1880, 9998
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
 MOMENT_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?\Z")
+PLAIN = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?)?\Z")
 MOMENT_TEXT_PLAIN = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?\Z")
 NO_OFFSET = timedelta()
 CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?\Z")
@@ -45,6 +46,9 @@ def _read(value: str) -> date | datetime:
 
 def fhir_date(value: Any) -> str:
     """The day, whatever else the column holds."""
+    if value.__class__ is str and PLAIN.match(value):
+        _plainly(value)
+        return value[:10]
     return _parsed(value).isoformat()[:10]
 
 
@@ -68,14 +72,20 @@ def _moment(value: Any, zone: tzinfo) -> str:
 
 def _plain(value: str) -> str:
     """A moment of UTC that is written as in FHIR but for the separator and the zone: most of what databases hold."""
+    found = _plainly(value)
+    fraction = f".{found.microsecond // 1000:03}" if found.microsecond else ""
+    return f"{value[:10]}T{value[11:19]}{fraction}Z"
+
+
+def _plainly(value: str) -> datetime:
+    """A day or a moment without a zone, written as in FHIR but for the separator."""
     try:
         found = datetime.fromisoformat(value)
     except ValueError as fault:
         raise _fault() from fault
     if not FIRST_YEAR <= found.year <= LAST_YEAR:
         raise _fault()
-    fraction = f".{found.microsecond // 1000:03}" if found.microsecond else ""
-    return f"{value[:10]}T{value[11:19]}{fraction}Z"
+    return found
 
 
 _written = lru_cache(maxsize=4096)(_moment)

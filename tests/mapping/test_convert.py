@@ -98,6 +98,21 @@ def test_a_moment_keeps_its_instant_whatever_form_the_driver_gives(moment: datet
     assert abs((low - moment.replace(tzinfo=UTC)).total_seconds()) < 0.001
 
 
+@given(st.datetimes(datetime(1880, 1, 1), datetime(9998, 12, 31)))
+def test_the_day_of_a_moment_is_its_day_whatever_form_the_driver_gives(moment: datetime) -> None:
+    day, fraction = moment.date().isoformat(), moment.isoformat(" ", "microseconds")
+    forms = [moment, moment.date(), day, f" {day}", moment.isoformat(" "), fraction, f"{fraction} +02", f"{fraction}Z"]
+    assert {CONVERTERS["date"].call(each) for each in forms} == {day}
+
+
+@pytest.mark.parametrize(
+    "written", ["2024-W01-1", "20240101", "2024-1-001", "٢٠٢٤-01-01", "2024-02-30", "2024-02-30 00:00"]
+)
+def test_a_day_is_read_only_as_fhir_writes_it(written: str) -> None:
+    with pytest.raises(Fault):
+        CONVERTERS["date"].call(written)
+
+
 @given(st.dates(min_value=date(1880, 1, 1), max_value=date(2200, 1, 1)), st.dates(min_value=date(1880, 1, 1)))
 def test_inverted_compares_at_the_precision_of_both(start: date, end: date) -> None:
     assert inverted(start.isoformat(), end.isoformat()) is (end < start)
