@@ -18,7 +18,7 @@ demo: $(READY)
 	@exec $(BIN)/fhir-server demo
 
 test: $(READY) $(PACKAGE) $(GUIDES) $(LIBRARY) $(SERVERS) lint
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check

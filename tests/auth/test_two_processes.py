@@ -18,8 +18,6 @@ from tests.auth.site import Site, assertion
 from tests.auth.site import site as running
 from tests.cli.test_serve import COMMAND, wait_until_ready
 
-pytestmark = pytest.mark.xdist_group("two processes")
-
 
 @dataclass
 class Pair:

@@ -12,8 +12,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-import pytest
-
 from fhir_server.access.caller import Caller
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.store.connection import opened
@@ -21,7 +19,6 @@ from fhir_server.store.connection import opened
 HOURS = 1_000
 
 
-@pytest.mark.xdist_group("durability")
 async def test_versions_stay_in_order_whatever_the_clock_says(mongo_url: str, database_name: str) -> None:
     chance = random.Random(7)
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.durability.server import DYING, Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("durability")]
+pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("FHIR_TEST_KILLS", "10"))
 ENTRIES = 5_000

@@ -21,7 +21,6 @@ from fhir_server.store.repository import Repository
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("replica-set"),
     pytest.mark.usefixtures("sockets_of_the_driver"),
 ]
 

@@ -21,7 +21,7 @@ from fhir_server.store.vault import DATA
 from tests.durability.rekeying import Killer, Traffic, filled
 from tests.store.sealed import sealed_store
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("durability")]
+pytestmark = pytest.mark.slow
 
 RESOURCES, WRITERS, KILLS = map(int, os.environ.get("FHIR_TEST_REKEYING", "1000,8,3").split(","))
 PAUSE = WRITERS / 20

@@ -14,7 +14,7 @@ from fhir_server.fhir import json
 from fhir_server.interactions.context import Context
 from tests.interactions.conftest import ask
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("race")]
+pytestmark = pytest.mark.slow
 
 IDENTIFIERS = int(os.environ.get("FHIR_TEST_RACE_IDENTIFIERS", "150"))
 PROCESSES = int(os.environ.get("FHIR_TEST_RACE_PROCESSES", "4"))

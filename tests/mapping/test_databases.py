@@ -39,7 +39,6 @@ PAGE = 20
 SERVERS = ("postgresql", "mariadb")
 FILES = ("csv", "jsonl")
 Mapped = dict[str, list[Any]]
-pytestmark = pytest.mark.xdist_group("databases")
 
 
 class Unknown:

@@ -26,8 +26,6 @@ from tests.rest.conftest import MINE, House, house
 from tests.store.conftest import new_tenant
 from tests.store.test_journal import chained, event
 
-pytestmark = pytest.mark.xdist_group("journal faults")
-
 DATABASE = "faults"
 AT_ONCE = 5.0
 """Seconds within which whoever waits is told."""
