@@ -80,7 +80,8 @@ def verify(
     """
     chosen = settings(mongo_url=mongo_url, data_dir=data_dir, audit_anchor=anchor)
     results = in_store(chosen, lambda store: _verified(store, chosen, tenant or [], quiet=as_json))
-    show([each.as_json() for each in results], as_json, lambda: "\n".join(map(str, results)))
+    none = f"There are no tenants in the database '{chosen.database}', so nothing is recorded."
+    show([each.as_json() for each in results], as_json, lambda: "\n".join(map(str, results)) or none)
     if any(each.fault for each in results):
         raise typer.Exit(1)
 

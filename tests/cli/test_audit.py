@@ -79,6 +79,12 @@ def test_what_was_left_alone_is_whole(original: Copy, anchor: Path, command: Com
     assert "acme is whole: 30 entries, 24 events, 3 checkpoints, 0 anchored." in said.stdout
 
 
+def test_where_nobody_is_nothing_is_called_whole(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FHIR_DATABASE", "test_nobody")
+    said = command("audit", "verify")
+    assert "There are no tenants in the database 'test_nobody'" in " ".join(said.stdout.split())
+
+
 @pytest.mark.parametrize("tampering", CLASSES, ids=lambda each: each.__name__)
 def test_tampering_ends_with_its_place(
     original: Copy, kept: Callable[[Copy], None], anchor: Path, command: Command, tampering: Tampering
