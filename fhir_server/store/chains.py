@@ -61,6 +61,7 @@ class Chain:
     async def link(self, rows: Iterable[Row]) -> None:
         """The same, and waits for it."""
         loop = asyncio.get_running_loop()
+        self.used = loop.time()
         waiting = [Waiting(row, loop.create_future(), stored=True) for row in rows]
         self._entries.put(waiting)
         await asyncio.gather(*(each.done for each in waiting if each.done))
