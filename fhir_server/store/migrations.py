@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ LEASES = {"lock": timedelta(minutes=10), "guard": timedelta(seconds=30)}
 
 
 MOVED = 1000
-"""AuditEvents that change their collection at a time."""
+"""AuditEvents that are moved or changed at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +146,19 @@ async def _set_apart(database: Database) -> None:
     await _indexed(database.audit, AUDIT_INDEXES)
     await _indexed(database.audit_chain, CHAIN_INDEXES)
     await _indexed(database.audit_writers, WRITER_INDEXES)
+    async for documents in _batches(database.resources.find({"rt": AUDITED})):
+        await _moved(database, documents)
+
+
+async def _batches(found: AsyncIterable[Document]) -> AsyncIterator[list[Document]]:
     batch: list[Document] = []
-    async for document in database.resources.find({"rt": AUDITED}):
+    async for document in found:
         batch.append(document)
         if len(batch) == MOVED:
-            await _moved(database, batch)
+            yield batch
             batch = []
     if batch:
-        await _moved(database, batch)
+        yield batch
 
 
 async def _moved(database: Database, documents: list[Document]) -> None:
@@ -184,16 +189,11 @@ async def _index_keys(database: Database) -> None:
 async def _index_telling(database: Database) -> None:
     """Before the indexes that it takes the place of go, every event has its entries."""
     await _indexed(database.audit, AUDIT_INDEXES)
-    batch: list[UpdateOne] = []
     found = {apart.FIELD: {"$exists": False}, "del": False}
-    async for document in database.audit.find(found, {"tok": 1, "str": 1}):
-        telling = apart.entries(document["tok"], document["str"])
-        batch.append(UpdateOne({"_id": document["_id"]}, {"$set": {apart.FIELD: telling}}))
-        if len(batch) == MOVED:
-            await database.audit.bulk_write(batch, ordered=False)
-            batch = []
-    if batch:
-        await database.audit.bulk_write(batch, ordered=False)
+    async for documents in _batches(database.audit.find(found, {"tok": 1, "str": 1})):
+        telling = [(each["_id"], apart.entries(each["tok"], each["str"])) for each in documents]
+        changes = [UpdateOne({"_id": name}, {"$set": {apart.FIELD: entries}}) for name, entries in telling]
+        await database.audit.bulk_write(changes, ordered=False)
     if not database.in_memory:
         for name in (await database.audit.index_information()).keys() - {"_id_", *AUDIT_INDEXES}:
             await database.audit.drop_index(name)
