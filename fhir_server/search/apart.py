@@ -8,7 +8,7 @@ As there are so many, of their entries in `tok` and `str` only those are indexed
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from fhir_server.fhir.outcome import not_supported
@@ -33,14 +33,19 @@ _SAYS_LESS: Final = re.compile(
 )
 """Entries that are never without another: a version without what it is one of, a value as one that has no system."""
 
+_NAMES: Final = ("address:", "agent-name:", "entity-name:")
+"""The strings that are indexed; the texts of codes are not."""
+
+
+def alone(types: Sequence[str]) -> bool:
+    """Whether it is what is searched for, which it can be by itself only."""
+    return len(types) == 1 and types[0] == TYPE
+
 
 def check(types: Collection[str]) -> None:
     """Of types that were named: one cannot be searched for together with the others."""
     if TYPE in types and len(types) > 1:
         raise not_supported(f"{TYPE} in _type is searched for on its own: ask for it with a search of its own.")
-
-
-_NAMES: Final = ("address:", "agent-name:", "entity-name:")
 
 
 def entries(tokens: Iterable[str], strings: Iterable[str]) -> list[str]:
@@ -62,7 +67,7 @@ def _sought(token: str) -> str | None:
 
 
 def named(strings: Iterable[str]) -> list[str]:
-    """The same of strings; the texts of codes are not."""
+    """The same of strings."""
     return [each for each in strings if each.startswith(_NAMES)]
 
 

@@ -75,7 +75,7 @@ def plan(query: Query, position: Position | None = None, *, confined: bool = Fal
 def _planned(query: Query, position: Position | None, confined: bool) -> Plan:
     ordering = ",".join(("-" if each.descending else "") + each.parameter.code for each in query.sort)
     found = criteria(query)
-    if query.resource_types == (apart.TYPE,):
+    if apart.alone(query.resource_types):
         # What is recorded took no time, so that `d` says all that `dat` does, which has no index here.
         found = all_of([found, phases.newest_first(query)[0].filter()])
     asked = _Asked(query, found, leading(query.criteria), position, confined)
@@ -129,7 +129,7 @@ class _Asked:
     @property
     def apart(self) -> bool:
         """Whether the type is one of which not all entries are indexed."""
-        return self.query.resource_types == (apart.TYPE,)
+        return apart.alone(self.query.resource_types)
 
     @property
     def ids(self) -> tuple[str, ...] | None:

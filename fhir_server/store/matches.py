@@ -168,4 +168,4 @@ def _index(plan: Plan, found: Document) -> str | None:
     if plan.sort and plan.hint in _SAME_ORDER and isinstance(found.get("cmp"), str):
         return "cmp"
     hint = plan.hint or (None if plan.ids is None else KEY)
-    return apart.index_for(hint, found) if plan.resource_types == (apart.TYPE,) else hint
+    return apart.index_for(hint, found) if apart.alone(plan.resource_types) else hint

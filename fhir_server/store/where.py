@@ -19,7 +19,7 @@ from fhir_server.fhir.definitions import resource_types
 from fhir_server.fhir.outcome import FhirError
 from fhir_server.search import apart, registry
 from fhir_server.search.blinding import Blinding
-from fhir_server.store.layout import AUDITED, SHOWN, Document, key, type_range, version_key
+from fhir_server.store.layout import SHOWN, Document, key, type_range, version_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Where:
     ) -> Document:
         """Current resources that match search criteria, only of these ids if given; deletions are never found."""
         found = {"t": self.tenant, **self._of_types(types, right)}
-        if list(types) == [AUDITED]:
+        if apart.alone(types):
             criteria = apart.entering(criteria)
         if not _enters_tokens(criteria):
             found["del"] = False
