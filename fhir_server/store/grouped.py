@@ -91,13 +91,13 @@ class Grouped:
                 self._failing = True
                 if asyncio.get_running_loop().time() + AGAIN > deadline:
                     log.error("Events could not be recorded: %s", type(problem).__name__)
-                    fail(group)
+                    _fail(group)
                     return
             except Exception as problem:
                 self._failing = True
                 # Its text may be that of an event.
                 log.error("Events could not be recorded: %s at %s", type(problem).__name__, _place(problem))
-                fail(group)
+                _fail(group)
                 return
             await asyncio.sleep(AGAIN)
 
@@ -107,7 +107,7 @@ def _place(problem: BaseException) -> str:
     return f"{frame.filename}:{frame.lineno}"
 
 
-def fail(group: Iterable[Waiting]) -> None:
+def _fail(group: Iterable[Waiting]) -> None:
     for each in group:
         settle(each.done, transient(AWAY))
 

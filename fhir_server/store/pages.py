@@ -50,11 +50,9 @@ class Shown:
         """A page at once, without what was destroyed."""
         with mongo_errors:
             bodies = await self.bodies.bodies(documents)
-        found = zip(documents, bodies, strict=True)
-        versions = [version_of(self.tenant, each, body) for each, body in found if body is not None]
-        if self.trail is not None:
-            self.note(each for each, body in zip(documents, bodies, strict=True) if body is not None)
-        return tuple(versions)
+        found = [(each, body) for each, body in zip(documents, bodies, strict=True) if body is not None]
+        self.note(each for each, _ in found)
+        return tuple([version_of(self.tenant, each, body) for each, body in found])
 
     def note(self, documents: Iterable[Document]) -> None:
         """Everything that is shown comes by here."""
